@@ -1,0 +1,129 @@
+"""What may change while everything runs: one versioned document in the engine, the same for all processes.
+
+``ControlReader`` polls it about every second and keeps the last known one when it cannot be read.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from hybrid_search.errors import EngineError, QueryError
+from hybrid_search.schema import TEXT_FIELDS
+
+Weight = Annotated[float, Field(ge=0, le=1_000, allow_inf_nan=False)]
+
+LEG_NAMES = ("bm25", "text", "cross", "image")
+"""Keyword match; words → text vectors; words → picture vectors; pictures → picture vectors."""
+
+
+_AMOUNT = r"-?\d{1,9}%?"
+_SHOULD_MATCH = rf"^({_AMOUNT}|\d{{1,9}}<{_AMOUNT}( +\d{{1,9}}<{_AMOUNT})*)$"
+
+
+def _only(value: dict[str, float], known: tuple[str, ...], what: str) -> dict[str, float]:
+    for name in value:
+        if name not in known:
+            raise ValueError(f"unknown {what} {name!r}: use {', '.join(known)}")
+    return value
+
+
+class Control(BaseModel):
+    """The document. Every field's description is its reference documentation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    field_weights: dict[str, Weight] = Field(
+        default={"title": 0.25, "brand": 0.75, "category": 0.25, "all": 1.0},
+        description="BM25 weight of each text field; fields left out are not searched.",
+    )
+    minimum_should_match: str = Field(
+        "1",
+        max_length=64,
+        pattern=_SHOULD_MATCH,
+        description="How many of the query's words a keyword match must have, in Lucene's syntax.",
+    )
+    fusion: Literal["min_max", "rrf"] = Field("min_max", description="How the legs' candidates become one ranking.")
+    weights: dict[str, Weight] = Field(
+        default={"bm25": 0.5, "text": 0.5, "cross": 0.5, "image": 1.5},
+        description="Weight of each leg; a leg at 0 is not asked. Only their ratios count.",
+    )
+    text_factor_by_words: tuple[Weight, ...] = Field(
+        (0.18, 0.18, 0.43, 1.0),
+        max_length=20,
+        description="Factor on the text leg's weight for queries of one, two, … words; the last one goes for longer and for Chinese ones.",
+    )
+
+    @field_validator("field_weights")
+    @classmethod
+    def _known_fields(cls, value: dict[str, float]) -> dict[str, float]:
+        return _only(value, TEXT_FIELDS, "field")
+
+    @field_validator("weights")
+    @classmethod
+    def _known_legs(cls, value: dict[str, float]) -> dict[str, float]:
+        return _only(value, LEG_NAMES, "leg")
+
+    candidates: int = Field(200, ge=10, le=1_000, description="Candidates asked of each leg.")
+    active_spaces: dict[str, str] = Field(
+        default_factory=dict,
+        description='Space key in use by space name, as in {"text": "text_1"}; a name left out uses the newest complete version.',
+    )
+
+
+class ControlStore(Protocol):
+    """The part of an engine that this module needs."""
+
+    def read_control(self) -> tuple[int, Mapping[str, Any]]: ...
+
+    def write_control(self, body: Mapping[str, Any], *, expected_version: int) -> int: ...
+
+
+def parse_control(body: Mapping[str, Any]) -> Control:
+    """Validate a document. Raises ``QueryError`` that names the field at fault."""
+    try:
+        return Control.model_validate(dict(body))
+    except ValidationError as err:
+        first = err.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise QueryError(
+            f"control.{name} is wrong: {first['msg']}.", field=name, value=first.get("input"), remedy="See docs/reference/control.md."
+        ) from err
+
+
+class ControlReader:
+    """The current document, read at most every ``every`` seconds; safe to share between threads."""
+
+    def __init__(self, store: ControlStore, *, every: float = 1.0) -> None:
+        self._store = store
+        self._every = every
+        self._lock = threading.Lock()
+        self._due = 0.0
+        self._seen: tuple[int, Control] | None = None
+        self.error: str | None = None
+        """Why the last read failed, ``None`` when it worked: shown by ``/v1/status``."""
+
+    def current(self) -> tuple[int, Control]:
+        """Version and document; never raises, the last known one stands when the engine cannot answer."""
+        now = time.monotonic()
+        if (now >= self._due or self._seen is None) and self._lock.acquire(blocking=self._seen is None):  # the first read is waited for
+            try:
+                if now >= self._due or self._seen is None:
+                    self._due = now + self._every
+                    self._read()
+            finally:
+                self._lock.release()
+        return self._seen or (0, Control())
+
+    def _read(self) -> None:
+        try:
+            version, body = self._store.read_control()
+            if self._seen is None or version != self._seen[0]:
+                self._seen = (version, parse_control(body))
+            self.error = None
+        except (EngineError, QueryError) as err:
+            self.error = str(err)

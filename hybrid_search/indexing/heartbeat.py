@@ -1,0 +1,44 @@
+"""Saying that a running chunk is alive, from a thread of its own: a slow download or a model that loads must not look like a death.
+
+A process that hangs for good beats on; the task's time limit kills it, and then the beats stop.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from types import TracebackType
+
+from hybrid_search.engines.base import Ledger
+from hybrid_search.errors import EngineError
+
+_log = logging.getLogger(__name__)
+
+
+class Heartbeat:
+    """Beats every ``every`` seconds between entering and leaving. ``lost`` is set once the engine has given the chunk up."""
+
+    def __init__(self, ledger: Ledger, chunk_id: str, *, every: float) -> None:
+        self._ledger = ledger
+        self._chunk_id = chunk_id
+        self._every = every
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"beat-{chunk_id}", daemon=True)
+        self.lost = False
+
+    def __enter__(self) -> Heartbeat:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._every):
+            try:
+                if not self._ledger.beat_chunk(self._chunk_id):
+                    self.lost = True
+                    return
+            except EngineError as err:  # the next beat may get through; if none does, the chunk is given up, which is right
+                _log.warning("chunk %s: no beat: %s", self._chunk_id, err)

@@ -1,0 +1,27 @@
+"""The truth side of every engine."""
+
+from __future__ import annotations
+
+from tests.contracts.engine_catalog import CatalogContract
+from tests.contracts.engine_ledger import AttemptsContract, ChunksContract, FailuresContract, text_engine
+from tests.contracts.engine_vectors import ControlContract, VectorsContract
+
+__all__ = ["text_engine"]
+
+
+class TestCatalog(CatalogContract): ...
+
+
+class TestVectors(VectorsContract): ...
+
+
+class TestControl(ControlContract): ...
+
+
+class TestChunks(ChunksContract): ...
+
+
+class TestAttempts(AttemptsContract): ...
+
+
+class TestFailures(FailuresContract): ...

@@ -1,0 +1,98 @@
+"""Real processes that die at the worst moment: nothing is lost, little is repeated. Full counts: ``python -m scripts.kill_workers``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import redis
+
+from hybrid_search.indexing.progress import Progress
+from hybrid_search.types import State
+from tests.indexing_parts import direction
+from tests.integration.crash import CrashShop, kill_while_embedding
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[CrashShop]:
+    with CrashShop(tmp_path) as made:
+        yield made
+
+
+def test_twenty_kills_lose_nothing_and_repeat_little(tmp_path: Path) -> None:
+    products = 4_000
+    with CrashShop(tmp_path, processes=2) as shop:
+        report = kill_while_embedding(shop, products, groups=5, children=15, seed=20)
+        assert (report.kills, report.ready, report.failed, report.chunks_left) == (20, products, 0, 0)
+        assert report.extra <= 0.05
+        assert set(shop.encoded()) == {f"thing {i}" for i in range(products)}
+        vectors = shop.engine.read_vectors("text_1", [f"p{i:05}" for i in range(products)])
+        for number in range(0, products, 97):
+            vector = vectors[number]
+            assert vector is not None
+            assert vector.shape == (1, 8), "written once, as one row"
+            np.testing.assert_allclose(vector, direction(f"thing {number}"), atol=1e-6)
+
+
+def test_an_emptied_and_restarted_redis_loses_nothing(shop: CrashShop) -> None:
+    shop.load(1_500)
+    shop.start_worker()
+    shop.wait(lambda: shop.done() > 200, "the first 200 products")
+    client = redis.Redis(unix_socket_path=str(shop.redis.socket))
+    client.flushall()
+    client.close()
+    shop.wait(lambda: shop.done() > 500, "500 products after the flush")
+    shop.redis.kill()
+    time.sleep(4.0)
+    stood_still = shop.done()
+    shop.redis.start()
+    returned = time.monotonic()
+    shop.wait(lambda: shop.done() > stood_still + 100, "work after the restart", 30.0)
+    waited = time.monotonic() - returned
+    shop.wait(lambda: shop.done() == 1_500 and not shop.chunks(), "the end", 120.0)
+    assert shop.count(State.READY) == 1_500
+    assert waited < 20.0, "the worker consumes again soon after the broker is back"
+
+
+def test_a_product_that_kills_workers_fails_alone(shop: CrashShop) -> None:
+    shop.load(40, poison=17)
+    shop.start_worker()
+    shop.wait(lambda: shop.done() == 40, "39 ready and one failed", 90.0)
+    assert (shop.count(State.READY), shop.count(State.FAILED)) == (39, 1)
+    (failure,) = shop.engine.failures()
+    assert (failure.product_id, failure.entry.attempts) == ("p00017", 3)
+    assert failure.entry.error is not None
+    assert failure.entry.error.startswith("worker_died:")
+    assert shop.encoded().count("poison 17") == 4, "once among its neighbours, three times alone"
+
+
+def test_a_worker_whose_scheduler_dies_stops(shop: CrashShop) -> None:
+    shop.load(10)
+    shop.start_worker()
+    shop.wait(lambda: shop.done() == 10, "a running worker")
+    os.kill(shop.beat(), signal.SIGKILL)
+    assert shop.worker is not None
+    assert shop.worker.wait(30) != 0
+    assert "the scheduler ended" in (shop.folder / "worker.log").read_text()
+
+
+def test_progress_follows_a_running_worker(shop: CrashShop) -> None:
+    shop.load(600)
+    progress = Progress(window=5.0)
+    shop.start_worker()
+    shop.wait(lambda: shop.done() > 100, "the first 100 products")
+    progress.observe(shop.engine.status())
+    time.sleep(0.5)
+    reading = progress.observe(shop.engine.status())
+    if reading.pending:
+        assert reading.rate is not None
+        assert reading.rate > 0
+    shop.wait(lambda: shop.done() == 600, "the end")
+    assert progress.observe(shop.engine.status()).eta == 0.0

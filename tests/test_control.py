@@ -1,0 +1,77 @@
+"""The control document: validation, and a reader that never fails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from hybrid_search.control import Control, ControlReader, parse_control
+from hybrid_search.errors import EngineUnavailable, QueryError
+
+
+class Shelf:
+    """A control store in memory that can be put out of order, as an engine over a network can."""
+
+    def __init__(self) -> None:
+        self.version, self.body, self.broken = 0, {}, False  # type: tuple[int, Mapping[str, Any], bool]
+
+    def read_control(self) -> tuple[int, Mapping[str, Any]]:
+        if self.broken:
+            raise EngineUnavailable("The engine is down.")
+        return self.version, self.body
+
+    def write_control(self, body: Mapping[str, Any], *, expected_version: int) -> int:
+        self.version, self.body = self.version + 1, body
+        return self.version
+
+
+def test_a_change_is_seen_at_the_next_poll_and_a_failure_keeps_the_last_one() -> None:
+    shelf = Shelf()
+    reader = ControlReader(shelf, every=0.0)
+    assert reader.current() == (0, Control())
+    shelf.write_control({"fusion": "rrf"}, expected_version=0)
+    assert reader.current() == (1, Control(fusion="rrf"))
+    shelf.broken = True
+    assert reader.current() == (1, Control(fusion="rrf"))
+    assert reader.error is not None and "down" in reader.error
+    shelf.broken = False
+    shelf.write_control({"fusion": "no such method"}, expected_version=1)
+    assert reader.current() == (1, Control(fusion="rrf"))
+    assert reader.error is not None and "fusion" in reader.error
+    shelf.write_control({}, expected_version=2)
+    assert reader.current() == (3, Control())
+    assert reader.error is None
+
+
+def test_between_polls_nothing_is_read() -> None:
+    shelf = Shelf()
+    reader = ControlReader(shelf, every=3_600.0)
+    reader.current()
+    shelf.write_control({"fusion": "rrf"}, expected_version=0)
+    assert reader.current() == (0, Control())
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"weights": {"bm25": -1}}, "weights"),
+        ({"weights": {"bm25": float("nan")}}, "weights"),
+        ({"candidates": 0}, "candidates"),
+        ({"no_such": 1}, "no_such"),
+        ({"fusion": "best"}, "fusion"),
+        ({"field_weights": {"titel": 1}}, "field_weights"),
+        ({"weights": {"bm52": 1}}, "weights"),
+        ({"minimum_should_match": "abc"}, "minimum_should_match"),
+        ({"minimum_should_match": "2<"}, "minimum_should_match"),
+    ],
+)
+def test_a_wrong_document_is_refused_with_the_field(body: dict[str, Any], field: str) -> None:
+    with pytest.raises(QueryError) as caught:
+        parse_control(body)
+    assert caught.value.field is not None and caught.value.field.startswith(field)
+
+
+def test_every_member_is_described() -> None:
+    assert [name for name, info in Control.model_fields.items() if not info.description] == []

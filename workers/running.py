@@ -1,0 +1,80 @@
+"""A running worker: its children, its warm-up, its scheduler."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from typing import Any
+
+from celery.bootsteps import RUN
+from celery.signals import worker_process_init
+
+from hybrid_search.errors import HybridSearchError
+from hybrid_search.settings import Settings
+from workers.app import QUEUES, check_broker, create_app
+from workers.process import warm_up
+
+_log = logging.getLogger(__name__)
+
+
+def run_worker(settings: Settings, *, beat: bool) -> None:
+    """``workers.worker.start_worker``, once the environment is set."""
+    check_broker(settings)
+    if settings.log_level == "info":  # one round of the feeder per second is no news; what a round did is logged by the task
+        for name in ("celery.app.trace", "celery.worker.strategy", "celery.worker.request", "celery.beat"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+    def begin(**_: object) -> None:
+        threading.Thread(target=warm_up, args=(settings,), name="warm-up", daemon=True).start()
+
+    worker_process_init.connect(begin, weak=False)
+    app = create_app(settings)
+    app.set_current()
+    worker = app.Worker(
+        pool_cls="prefork",
+        concurrency=settings.worker_processes or _cores(),
+        queues=QUEUES,
+        beat=beat,
+        loglevel=settings.log_level.upper(),
+        quiet=True,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+    if beat:
+        threading.Thread(target=_watch_beat, args=(worker,), name="watch-beat", daemon=True).start()
+    try:
+        worker.start()
+    finally:
+        worker_process_init.disconnect(begin)
+    if beat and worker.beat.exitcode not in (0, None, -signal.SIGTERM):
+        raise HybridSearchError(
+            "The scheduler died, and the worker stopped with it.",
+            field="beat",
+            value=worker.beat.exitcode,
+            remedy="Start the worker again.",
+        )
+    if worker.exitcode:
+        raise HybridSearchError(
+            f"The worker ended with code {worker.exitcode}.", field="worker", value=worker.exitcode, remedy="Its log says why."
+        )
+
+
+def _watch_beat(worker: Any) -> None:
+    """End the worker when its scheduler dies: Celery would go on without one, and nothing would be fed any more."""
+    while worker.beat is None or worker.beat.pid is None:
+        time.sleep(0.05)
+    _log.info("the scheduler is process %d", worker.beat.pid)
+    while worker.beat.exitcode is None:
+        time.sleep(1.0)
+    if worker.blueprint.state == RUN:
+        _log.error("the scheduler ended with code %s: the worker stops", worker.beat.exitcode)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

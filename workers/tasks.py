@@ -1,0 +1,76 @@
+"""The tasks: thin ways into ``hybrid_search.indexing``. Ids travel, nothing else."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from celery import Task, shared_task
+from kombu.exceptions import OperationalError
+
+from hybrid_search.errors import HybridSearchError
+from hybrid_search.indexing.align import alignment_due, fit_first_alignment
+from hybrid_search.indexing.embed import embed_chunk as do_chunk
+from hybrid_search.indexing.feeder import feed as feed_once
+from workers.app import FEED_QUEUE, FIT_SECONDS, CeleryBroker
+from workers.process import WorkerParts, parts_of_process
+
+_log = logging.getLogger(__name__)
+
+
+@shared_task(name="feed", bind=True)  # type: ignore[untyped-decorator]
+def feed(self: Task) -> None:
+    """One round of the feeder; when a first load has drained, the picture map is asked for."""
+    with _told("feed"):
+        parts = parts_of_process(self.app.conf.hybrid_search)
+        engine, settings = parts.services.engine, parts.settings
+        done = feed_once(
+            engine,
+            CeleryBroker(self.app),
+            lambda: engine.status().queue,
+            max_open=settings.max_open_chunks,
+            chunk_size=settings.chunk_size,
+            chunk_silence=settings.chunk_silence,
+            queue_silence=settings.queue_silence,
+        )
+        if any((done.given_up, done.sent_again, done.sent)):
+            _log.info("fed %d chunks, %d sent again, %d given up", done.sent, done.sent_again, done.given_up)
+        elif _map_due(parts):
+            self.app.send_task("fit_alignment", queue=FEED_QUEUE, expires=10.0)
+
+
+@shared_task(name="embed_chunk", bind=True)  # type: ignore[untyped-decorator]
+def embed_chunk(self: Task, chunk_id: str, product_ids: Sequence[str]) -> None:
+    """Embed a chunk. The ledger knows its products; ``product_ids`` are in the message for whoever reads the queue."""
+    with _told(f"chunk {chunk_id} of {len(product_ids)} products"):
+        parts = parts_of_process(self.app.conf.hybrid_search)
+        report = do_chunk(chunk_id, parts.services.engine, parts.producers, parts.services.intake, parts.limits)
+        if report.failed:
+            _log.warning("chunk %s: %d vectors written, %d failed; see `hybrid-search failures`", chunk_id, report.written, report.failed)
+        if report.lost:
+            _log.warning("chunk %s was given up on while it was worked on: no beat came through for too long", chunk_id)
+
+
+@shared_task(name="fit_alignment", bind=True, time_limit=FIT_SECONDS)  # type: ignore[untyped-decorator]
+def fit_alignment(self: Task) -> None:
+    """Fit the first picture map, if it is still due and no other process is at it."""
+    with _told("the picture map"):
+        parts = parts_of_process(self.app.conf.hybrid_search)
+        space = fit_first_alignment(parts.services.engine, parts.text, parts.image, parts.producers.maps, pairs=parts.settings.align_pairs)
+        if space is not None:
+            _log.info("fitted the picture map %s", space.model)
+
+
+def _map_due(parts: WorkerParts) -> bool:
+    engine = parts.services.engine
+    return alignment_due(engine.status(), engine.spaces(), parts.text, parts.image, parts.producers.maps, parts.settings.align_pairs)
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """What an operator can mend is told in one line. Nothing is lost: the ledger has the work tried again."""
+    try:
+        yield
+    except (HybridSearchError, OperationalError) as err:
+        _log.error("%s: %s", what, err)
