@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # What was chosen once stays chosen.
 TORCH ?= $(if $(wildcard $(VENV)/.installed-cpu),cpu,pypi)
 # Two at a time: much of the suite waits for processes of its own. One file stays on one worker.
-PYTEST ?= -n 2 --dist loadfile
+PYTEST ?= -n 2 --dist loadfile --max-worker-restart=1
 
 .PHONY: help setup demo test lint types format docs bench lock clean
 

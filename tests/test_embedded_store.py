@@ -187,8 +187,9 @@ def test_connections_of_threads_that_ended_are_closed(db: Database) -> None:
 
 def _child_writes(engine: EmbeddedEngine, expected: int) -> None:
     engine.put([write("child")])
+    seen = len(engine.scan())
     engine.close()
-    os._exit(0 if len(engine.scan()) == expected else 1)
+    os._exit(0 if seen == expected else 1)
 
 
 def fork_and_write(engine: EmbeddedEngine, expected: int) -> None:
@@ -432,3 +433,30 @@ def test_no_everyday_statement_scans_a_large_table(db: Database) -> None:
     )
     scans = {s: line for s, plan in plans.items() for line in plan if line.startswith("SCAN") and not f"{line} ".startswith(allowed)}
     assert scans == {}
+
+
+def test_close_waits_for_a_transaction_of_another_thread_and_refuses_the_next(tmp_path: Path) -> None:
+    db = open_store(tmp_path / "store.sqlite")
+    inside, stored, refused = threading.Event(), threading.Event(), threading.Event()
+
+    def write_twice() -> None:
+        with db.write() as connection:
+            inside.set()
+            time.sleep(0.3)
+            connection.execute("UPDATE sequence SET last = 7")
+        stored.set()
+        with pytest.raises(EngineUnavailable, match=r"store\.sqlite is closed"):
+            put(db, ["a"])
+        refused.set()
+
+    writer = threading.Thread(target=write_twice)
+    writer.start()
+    inside.wait()
+    db.close()
+    assert stored.wait(5)
+    writer.join()
+    assert refused.is_set()
+    again = open_store(tmp_path / "store.sqlite")
+    with again.read() as connection:
+        assert connection.execute("SELECT last FROM sequence").fetchone()[0] == 7
+    again.close()

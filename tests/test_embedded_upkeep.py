@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,22 @@ from hybrid_search.engines.embedded.engine import EmbeddedEngine
 from hybrid_search.engines.embedded.filtering import filter_mask
 from hybrid_search.engines.embedded.reader import Loader
 from hybrid_search.engines.embedded.snapshot import Manifest, read_manifest
+from hybrid_search.engines.embedded.store import put as put_products
 from hybrid_search.engines.embedded.tables import STORE_STEPS
-from hybrid_search.engines.embedded.upkeep import first_to_merge
+from hybrid_search.engines.embedded.upkeep import Install, Upkeep, first_to_merge
 from hybrid_search.product import Product
-from hybrid_search.types import EngineReply, FacetRequest, FloatMatrix, KeywordLeg, SearchPlan, Space, Terms, VectorLeg, VectorWrite
+from hybrid_search.types import (
+    EngineReply,
+    FacetRequest,
+    FloatMatrix,
+    KeywordLeg,
+    Priority,
+    SearchPlan,
+    Space,
+    Terms,
+    VectorLeg,
+    VectorWrite,
+)
 
 SPACE = Space("text", 1, 8, "text", "model", {"text": "model"})
 
@@ -109,6 +122,45 @@ def test_upkeep_keeps_files_small_and_answers_equal(tmp_path: Path, monkeypatch:
         assert flat(ask(fresh, 11)) == answers
     finally:
         fresh.close()
+
+
+class HeldUpkeep(Upkeep):
+    """Its long merges wait for ``go``."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.go = threading.Event()
+
+    def _run(self, job: Callable[[], Install]) -> None:
+        self.go.wait()
+        super()._run(job)
+
+
+def test_segments_of_a_merge_under_way_are_not_merged_again_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "AT_ONCE", 30)
+    store, derived = Database(tmp_path / "store.sqlite", STORE_STEPS), tmp_path / "derived"
+    deriver, held = Deriver(derived, store, "float32"), HeldUpkeep(derived)
+
+    def put(first: int, count: int, version: int) -> None:
+        writes = [ProductWrite(Product(id=f"p{n}", title=f"version{version}"), {}) for n in range(first, first + count)]
+        put_products(store, writes, priority=Priority.LIVE, now=0.0)
+        deriver.catch_up()
+        assert deriver.manifest is not None
+        deriver.publish(held.tidy(deriver.manifest))
+
+    put(0, 100, 1)
+    put(0, 25, 2)
+    put(25, 20, 2)  # 25 + 20 are merged in the background
+    put(45, 10, 2)  # 20 + 10 are small, but the 20 are taken
+    assert deriver.manifest is not None
+    assert [segment.docs for segment in deriver.manifest.text][-1] == 10
+    held.go.set()
+    held.close()
+    put(55, 1, 2)
+    manifest = read_manifest(derived)
+    assert manifest is not None
+    text = Loader(derived).load(manifest).text
+    assert [len(text.match([f"version{version}"], {"title": 1.0}, "1")[0]) for version in (1, 2)] == [44, 56]
 
 
 @pytest.mark.parametrize("pattern", ["*.text", "*.lines", "*.rows", "*.codes", "manifest.json", "*"])

@@ -49,6 +49,7 @@ class Database:
         self._guard = threading.Condition()
         self._open: dict[int, tuple[weakref.ref[threading.Thread], sqlite3.Connection]] = {}
         self._busy: set[int] = set()  # threads inside a transaction
+        self._closed = False
         _databases.add(self)
         _prepare_folder(path.parent)
         with explaining(path), FileLock(path.with_suffix(".lock")), self._connection() as connection:
@@ -65,11 +66,16 @@ class Database:
         yield from self._transaction("BEGIN IMMEDIATE")
 
     def close(self) -> None:
-        """Close this process's connections; safe to call twice. No other thread may be using one."""
+        """Close this process's connections, once the transactions of other threads have ended; safe to call twice.
+
+        Whoever comes later gets ``EngineUnavailable``. A connection still busy after ``BUSY_SECONDS`` is left to its thread: SQLite
+        crashes the process when one is closed under a running statement.
+        """
         with self._guard:
-            for _, connection in self._open.values():
-                connection.close()
-            self._open.clear()
+            self._closed = True
+            self._guard.wait_for(lambda: self._busy <= {threading.get_ident()}, timeout=BUSY_SECONDS)
+            for ident in set(self._open) - self._busy:
+                self._open.pop(ident)[1].close()
 
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
         with explaining(self.path), self._connection() as connection:
@@ -87,6 +93,8 @@ class Database:
         """This thread's connection, which nobody closes inside the block."""
         me, ident = threading.current_thread(), threading.get_ident()
         with self._guard:
+            if self._closed:
+                raise EngineUnavailable(f"{self.path} is closed.", field="home", value=str(self.path), remedy="Open the engine again.")
             held = self._open.get(ident)
             if held is None or held[0]() is not me:
                 self._close_dead()

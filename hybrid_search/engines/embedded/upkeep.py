@@ -41,6 +41,7 @@ class Upkeep:
         self._swept = 0.0
         self._thread: threading.Thread | None = None
         self._outcome: Install | OSError | None = None
+        self._merging: tuple[SegmentFile, ...] = ()
 
     def tidy(self, manifest: Manifest) -> Manifest:
         """The manifest after what was due, itself when nothing was. Raises ``OSError`` when the disk refused."""
@@ -67,16 +68,17 @@ class Upkeep:
     def _take_over(self, manifest: Manifest) -> Manifest:
         if self._thread is None or self._thread.is_alive():
             return manifest
-        outcome, self._thread, self._outcome = self._outcome, None, None
+        outcome, self._thread, self._outcome, self._merging = self._outcome, None, None, ()
         if isinstance(outcome, OSError):
             raise outcome
         return manifest if outcome is None else outcome(manifest)
 
     def _merge_newest(self, manifest: Manifest) -> Manifest:
-        """Merge the small segments at the end, which no merge under way touches."""
+        """Merge the small segments at the end, as far as no merge under way has them."""
         sizes = [segment.docs for segment in manifest.text]
+        free = max((at for at, segment in enumerate(manifest.text, start=1) if segment in self._merging), default=0)
         small = len(sizes)
-        while small and sum(sizes[small - 1 :]) <= AT_ONCE:
+        while small > free and sum(sizes[small - 1 :]) <= AT_ONCE:
             small -= 1
         start = small + first_to_merge(sizes[small:])
         if len(sizes) - start < 2:
@@ -88,6 +90,7 @@ class Upkeep:
     def _due(self, manifest: Manifest) -> Callable[[], Install] | None:
         start = first_to_merge([segment.docs for segment in manifest.text])
         if len(manifest.text) - start > 1:
+            self._merging = manifest.text[start:]
             return lambda: self._merge_text(manifest.text[start:], keep_gone=start > 0)
         columns = manifest.columns
         if columns.lines > max(COLUMN_LINES, columns.base_lines // 2):
@@ -102,9 +105,9 @@ class Upkeep:
         return lambda now: self._install_text(now, segments, merged)
 
     def _install_text(self, now: Manifest, segments: tuple[SegmentFile, ...], merged: SegmentFile) -> Manifest:
-        if segments[0] not in now.text:
+        at = now.text.index(segments[0]) if segments[0] in now.text else len(now.text)
+        if now.text[at : at + len(segments)] != segments:
             return now  # a start from nothing came in between
-        at = now.text.index(segments[0])
         number = max(segment.number for segment in now.text) + 1
         named = replace(merged, name=f"{_epoch(now)}-t{number}", number=number)
         (self._folder / f"{merged.name}.text").rename(self._folder / f"{named.name}.text")
