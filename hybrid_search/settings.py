@@ -1,6 +1,7 @@
 """The one configuration object, read once at the edge (CLI, API factory, worker start) and passed in from there.
 
-Values come, first wins, from arguments, from the environment (``HYBRID_SEARCH_<NAME>``; Redis also from plain ``REDIS_URL``), from a
+Values come, first wins, from arguments, from the environment (``HYBRID_SEARCH_<NAME>``; servers also from plain
+``REDIS_URL``, ``OPENSEARCH_URL``, ``ELASTICSEARCH_URL``), from a
 TOML file (``HYBRID_SEARCH_CONFIG``, else ``hybrid-search.toml`` in the working folder), from the defaults below. What may change
 while everything runs is not here but in ``hybrid_search.control``.
 """
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from hybrid_search.errors import SettingsError
@@ -34,11 +35,46 @@ class Settings(BaseSettings):
     home: Path = Field(
         Path("var/hybrid-search"), description="Folder of the embedded engine, fitted maps and thumbnails; created when missing."
     )
-    engine: Literal["embedded"] = Field("embedded", description="Search engine.")
+    engine: Literal["embedded", "opensearch", "elasticsearch"] = Field(
+        "embedded", description="Search engine: `embedded` needs no server; the others need their `…_url`."
+    )
     redis_url: str = Field(
         "",
         validation_alias=AliasChoices("redis_url", f"{PREFIX}REDIS_URL", "REDIS_URL"),
         description="Broker of the workers, as in redis://127.0.0.1:6379/0. Empty: `hybrid-search demo` starts a server of its own.",
+    )
+
+    # search server (engine = opensearch or elasticsearch)
+    opensearch_url: str = Field(
+        "",
+        validation_alias=AliasChoices("opensearch_url", f"{PREFIX}OPENSEARCH_URL", "OPENSEARCH_URL"),
+        description="Where OpenSearch is, as in https://search.example:9200; several nodes separated by commas.",
+    )
+    elasticsearch_url: str = Field(
+        "",
+        validation_alias=AliasChoices("elasticsearch_url", f"{PREFIX}ELASTICSEARCH_URL", "ELASTICSEARCH_URL"),
+        description="Where Elasticsearch is, in the same form.",
+    )
+    index_prefix: str = Field(
+        "hybrid", pattern=r"^[a-z0-9][a-z0-9_.-]{0,60}$", description="What the names of our indices and aliases on the server begin with."
+    )
+    server_user: str = Field("", description="User of the search server; empty signs in with nothing, server_api_key or server_sigv4_region.")
+    server_password: SecretStr = Field(SecretStr(""), description="Password of server_user.")
+    server_api_key: SecretStr = Field(SecretStr(""), description="API key of the search server, as it gave it (base64 of id:key).")
+    server_sigv4_region: str = Field("", description="AWS region: requests to Amazon OpenSearch are signed with the environment's credentials.")
+    server_ca: Path | None = Field(None, description="File with the certificate authority of the search server, where the system does not know it.")
+    server_verify: bool = Field(True, description="Whether the server's certificate must be valid. Off only for trials.")
+    server_timeout: float = Field(30.0, gt=0, description="Seconds one request to the search server may take, retries included.")
+    server_pool: int = Field(16, ge=1, le=256, description="Connections kept open per node: at least the threads that search at once.")
+    server_compress: bool = Field(False, description="Whether requests are gzipped: pays over slow networks, costs CPU on fast ones.")
+    server_shards: int = Field(1, ge=1, le=1_024, description="Primary shards of a new products index.")
+    server_replicas: int = Field(0, ge=0, le=20, description="Copies of each shard of a new index.")
+    server_mappings: Path | None = Field(None, description="Folder with your own copies of mapping files; a file there stands in for ours of that name.")
+    server_vector_codec: Literal["float", "sq", "fp16", "on_disk"] = Field(
+        "float", description="How the server keeps the vectors it searches; what a server does not have is refused (docs/server-engines.md)."
+    )
+    knn_exact_up_to: int = Field(
+        20_000, ge=0, description="Products up to which kNN on a server compares all vectors; beyond, its graph answers approximately."
     )
 
     # encoders

@@ -23,7 +23,7 @@ if [ "${TORCH:-pypi}" = cpu ]; then
     constraints=$(mktemp)
     trap 'rm -f "$constraints"' EXIT
     sed -E '/^ +--hash/d; s/ *\\$//' requirements.lock >"$constraints"
-    "${install[@]}" --torch-backend cpu --constraint "$constraints" --group dev -e '.[parquet,evaluate,minilm,bench]'
+    "${install[@]}" --torch-backend cpu --constraint "$constraints" --group dev -e '.[parquet,evaluate,minilm,elasticsearch,aws,otel,bench]'
 else
     "${install[@]}" --require-hashes -r requirements.lock
     "${install[@]}" --no-deps -e .
