@@ -37,7 +37,7 @@ import pyarrow as pa
 from qdrant_client import QdrantClient, models
 
 from benchmarks.engine_corpus import SPACES, products, vector_writes, vectors, words, writes
-from hybrid_search.engines.embedded.analysis import terms
+from hybrid_search.engines.analysis import terms
 from hybrid_search.engines.embedded.engine import EmbeddedEngine
 from hybrid_search.product import Product
 from hybrid_search.types import FacetRequest, FloatMatrix, FloatVector, KeywordLeg, Range, SearchPlan, VectorLeg

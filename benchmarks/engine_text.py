@@ -24,7 +24,7 @@ import numpy as np
 import tantivy
 
 from benchmarks.engine_corpus import products
-from hybrid_search.engines.embedded.analysis import terms
+from hybrid_search.engines.analysis import terms
 from hybrid_search.engines.embedded.counting import best
 from hybrid_search.engines.embedded.text_index import Segment, TextFollower, TextIndex
 from hybrid_search.engines.embedded.text_segment import build_segment

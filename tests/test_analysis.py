@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid_search.engines.embedded.analysis import STOP_WORDS, terms
+from hybrid_search.engines.analysis import STOP_WORDS, terms
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from hybrid_search.engines.base import ProductWrite
 from hybrid_search.engines.embedded.arrays import Array
 from hybrid_search.engines.embedded.bm25 import LENGTHS, norm_bytes
 from hybrid_search.engines.embedded.engine import EmbeddedEngine
-from hybrid_search.engines.embedded.should_match import required_matches
 from hybrid_search.engines.embedded.text_index import Segment, TextFollower
 from hybrid_search.engines.embedded.text_segment import build_segment, merge_segments
+from hybrid_search.engines.should_match import required_matches
 from hybrid_search.product import Product
 from hybrid_search.schema import TEXT_FIELDS
 from hybrid_search.types import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hybrid_search.engines.embedded.should_match import required_matches
+from hybrid_search.engines.should_match import required_matches
 from hybrid_search.errors import QueryError
 
 

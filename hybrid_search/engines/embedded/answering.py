@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from hybrid_search.engines.embedded.analysis import terms
+from hybrid_search.engines.analysis import terms
 from hybrid_search.engines.embedded.counting import best, count_facet, sort_rows
 from hybrid_search.engines.embedded.filtering import filter_mask
 from hybrid_search.engines.embedded.reader import Generation

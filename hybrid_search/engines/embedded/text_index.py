@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from hybrid_search.engines.embedded.arrays import Array
 from hybrid_search.engines.embedded.bm25 import idf, saturation
-from hybrid_search.engines.embedded.should_match import required_matches
 from hybrid_search.engines.embedded.text_segment import term_key
+from hybrid_search.engines.should_match import required_matches
 from hybrid_search.schema import TEXT_FIELDS
 
 Slots = npt.NDArray[np.int32]

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hybrid_search.engines.embedded.analysis import terms
+from hybrid_search.engines.analysis import terms
 from hybrid_search.engines.embedded.arrays import Array
 from hybrid_search.engines.embedded.bm25 import norm_bytes
 from hybrid_search.schema import TEXT_FIELDS
