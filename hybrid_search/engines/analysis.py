@@ -28,6 +28,9 @@ STOP_WORDS = frozenset(
 )  # fmt: skip
 """``EnglishAnalyzer.ENGLISH_STOP_WORDS_SET`` of Lucene."""
 
+APOSTROPHE = "\u2019"
+"""The typographic one, read as ``'``."""
+
 MAX_TERM = 255
 """Longer terms are cut into pieces of this many characters, as ``StandardTokenizer`` does."""
 
@@ -45,7 +48,7 @@ _stemmers = threading.local()
 def terms(text: str) -> list[str]:
     """Index terms of ``text`` in order, repeated words repeated; empty for an empty text."""
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text).replace("\u2019", "'")
+        text = unicodedata.normalize("NFKC", text).replace(APOSTROPHE, "'").replace("\u0130", "i").replace("\u03a3", "\u03c3")
     words = (_ASCII_WORDS if text.isascii() else _words()).findall(text.lower())
     return [term for word in words for term in _terms[word]]
 
