@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from hybrid_search.errors import EngineUnavailable, SettingsError
-from hybrid_search.types import Part
+from hybrid_search.types import FloatVector, Part
 
 ProductName = Literal["opensearch", "elasticsearch"]
 Codec = Literal["float", "sq", "fp16", "on_disk"]
 Version = tuple[int, int, int]
+Clause = dict[str, Any]
+"""A part of a query."""
 
 _M, _EF_CONSTRUCTION = 16, 128
 """HNSW: links per node, candidates while building; named, so that a server's change of its defaults changes nothing here."""
+
+_LEGACY_BM25 = 2.2
+"""k1 + 1, of the ``k1`` in ``mappings/*/text-analysis.json``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,12 @@ class Dialect:
     """Mapping of a vector field of a dimension, by codec; a codec that is missing is one this server cannot keep."""
     untested: frozenset[str]
     """Codecs that were never run against a real server of this product."""
+    knn: Callable[[str, FloatVector, int, int, Sequence[Clause]], Clause]
+    """Nearest neighbours, from field, vector, k, candidates per segment and filters that come first; ``(1 + cosine) / 2`` as score."""
+    most_candidates: int
+    """Largest number of candidates that it takes."""
+    bm25_factor: float
+    """What its BM25 scores are multiplied with; Lucene's were, by k1 + 1, until version 8."""
 
     @property
     def server(self) -> str:
@@ -74,6 +85,9 @@ def opensearch(version: Version) -> Dialect:
             "on_disk": lambda dim: _knn_vector(dim, "faiss") | {"mode": "on_disk", "compression_level": "32x"},
         },
         untested=frozenset({"fp16", "on_disk"}),
+        knn=_opensearch_knn,
+        most_candidates=1_000_000,
+        bm25_factor=1.0 if version >= (3, 0, 0) else _LEGACY_BM25,
     )
 
 
@@ -94,6 +108,9 @@ def elasticsearch(version: Version) -> Dialect:
         max_dim=4_096,
         vector_bodies=bodies,
         untested=frozenset({"on_disk"}),
+        knn=_elasticsearch_knn,
+        most_candidates=10_000,
+        bm25_factor=_LEGACY_BM25,
     )
 
 
@@ -143,3 +160,13 @@ def _knn_vector(dim: int, engine: str, encoder: Mapping[str, Any] | None = None)
 def _dense_vector(dim: int, index_options: Mapping[str, Any]) -> dict[str, Any]:
     """The index options are always named: the default is a lossy one."""
     return {"type": "dense_vector", "dims": dim, "index": True, "similarity": "cosine", "index_options": dict(index_options)}
+
+
+def _opensearch_knn(field: str, vector: FloatVector, k: int, candidates: int, filters: Sequence[Clause]) -> Clause:
+    body: Clause = {"vector": vector, "k": k, "method_parameters": {"ef_search": candidates}}
+    return {"knn": {field: body | ({"filter": {"bool": {"filter": list(filters)}}} if filters else {})}}
+
+
+def _elasticsearch_knn(field: str, vector: FloatVector, k: int, candidates: int, filters: Sequence[Clause]) -> Clause:
+    body: Clause = {"field": field, "query_vector": vector, "k": k, "num_candidates": candidates}
+    return {"knn": body | ({"filter": list(filters)} if filters else {})}
