@@ -7,7 +7,7 @@ import sys
 import typer
 
 from hybrid_search import __version__
-from hybrid_search.cli import catalog, run, state
+from hybrid_search.cli import catalog, plan, run, state
 from hybrid_search.errors import HybridSearchError
 from hybrid_search.evaluation.command import evaluate
 
@@ -55,6 +55,7 @@ app.command()(state.failures)
 app.command()(state.align)
 app.command()(state.control)
 app.command()(evaluate)
+app.command()(plan.plan)
 
 
 def main() -> None:
