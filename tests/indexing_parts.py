@@ -117,7 +117,7 @@ class Shop:
         self.home = home
         self.engine = EmbeddedEngine(home, index=False, retry_pause=2.0, max_attempts=3, clock=lambda: self.now)
         self.text, self.image, self.pictures = CountingText(), CountingImage(), DrawnPictures()
-        self.maps = MapShelf(home)
+        self.maps = MapShelf(home, self.engine)
         self.producers = Producers(OneTowerEach(self.text, self.image), self.maps)
         self.limits = EmbedLimits(write_every=4, beat_every=60.0)
         ensure_spaces(self.engine, self.text.card, self.image.card)

@@ -12,6 +12,7 @@ from filelock import FileLock
 
 from hybrid_search.errors import EncoderError
 from hybrid_search.indexing.align import alignment_due, fit_alignment, fit_first_alignment
+from hybrid_search.indexing.maps import MapShelf
 from tests.indexing_parts import Shop, color, product
 
 PAIRS = 24
@@ -149,3 +150,15 @@ def test_words_that_many_products_share_are_encoded_once(shop: Shop) -> None:
     shop.text.calls.clear()
     fit_alignment(shop.engine, shop.text, shop.image, shop.maps, pairs=PAIRS)
     assert sorted(shop.text.calls) == sorted([*(f"thing {i}" for i in range(40)), "Home Mugs"])
+
+
+def test_a_worker_with_another_home_takes_the_map_from_the_engine(shop: Shop, tmp_path: Path) -> None:
+    shop.put(*(product(i, color(i)) for i in range(40)))
+    shop.embed_all()
+    assert fit_alignment(shop.engine, shop.text, shop.image, shop.maps, pairs=PAIRS) is not None
+    elsewhere = MapShelf(tmp_path / "elsewhere", shop.engine)
+    found, known = elsewhere.get("alignment:1"), shop.maps.get("alignment:1")
+    assert (found.image_model, found.text_model, found.pairs) == (known.image_model, known.text_model, known.pairs)
+    np.testing.assert_array_equal(found.matrices, known.matrices)
+    with pytest.raises(EncoderError, match="No usable alignment"):
+        elsewhere.get("alignment:9")

@@ -39,7 +39,7 @@ def test_a_pair_needs_no_map(tmp_path: Path) -> None:
     engine = EmbeddedEngine(tmp_path, index=False)
     text, image = CountingText(card=clip("text")), CountingImage(card=clip("image"))
     ensure_spaces(engine, text.card, image.card)
-    assert not alignment_due(engine.status(), engine.spaces(), text, image, MapShelf(tmp_path), 0)
+    assert not alignment_due(engine.status(), engine.spaces(), text, image, MapShelf(tmp_path, engine), 0)
     engine.close()
 
 

@@ -55,7 +55,7 @@ def parts_of_process(settings: Settings) -> WorkerParts:
 def _join(settings: Settings) -> WorkerParts:
     services = build(settings, index=False)  # children are busy encoding: the search structures are for others to keep
     limits = EmbedLimits(write_every=settings.write_every, max_attempts=settings.max_attempts, beat_every=settings.chunk_silence / 4)
-    return WorkerParts(settings, services, Producers(services.encoders, MapShelf(settings.home)), limits)
+    return WorkerParts(settings, services, Producers(services.encoders, MapShelf(settings.home, services.engine)), limits)
 
 
 def warm_up(settings: Settings) -> None:

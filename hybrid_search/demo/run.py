@@ -109,7 +109,7 @@ def wait_until_embedded(engine: Engine, settings: Settings, supervisor: Supervis
             elif (
                 any(key.startswith("cross") for key in states)
                 or not _map_expected(states, settings)
-                or MapShelf(settings.home).refused() is not None
+                or MapShelf(settings.home, engine).refused() is not None
                 or time.monotonic() - quiet_since > MAP_SECONDS
             ):
                 break

@@ -18,10 +18,10 @@ _TENSORS, _CARD = "alignment.safetensors", "alignment.json"
 
 def save(alignment: AlignmentMap, folder: Path) -> None:
     """Writes both files into ``folder`` (made if missing); a reader sees the old alignment or the new one, or is told that they do not match."""
-    from safetensors.numpy import save as to_bytes
+    from safetensors.numpy import save as serialised
 
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = to_bytes({"centers": alignment.centers, "matrices": alignment.matrices, "directions": alignment.directions})
+    tensors = serialised({"centers": alignment.centers, "matrices": alignment.matrices, "directions": alignment.directions})
     card = {
         "format": FORMAT,
         "image_model": alignment.image_model,
@@ -41,14 +41,14 @@ def save(alignment: AlignmentMap, folder: Path) -> None:
 
 def load(folder: Path) -> AlignmentMap:
     """The alignment that ``save`` wrote. Raises ``EncoderError`` when a file is missing, damaged or of another format."""
-    from safetensors.numpy import load as from_bytes
+    from safetensors.numpy import load as parsed
 
     try:
         card = orjson.loads((folder / _CARD).read_bytes())
         tensors = (folder / _TENSORS).read_bytes()
         if card["format"] != FORMAT or card["sha256"] != hashlib.sha256(tensors).hexdigest():
             raise ValueError("the two files do not belong together")
-        arrays = from_bytes(tensors)
+        arrays = parsed(tensors)
         return AlignmentMap(
             image_model=card["image_model"],
             text_model=card["text_model"],
@@ -63,6 +63,19 @@ def load(folder: Path) -> AlignmentMap:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EncoderError(f"No usable alignment in {folder}: {error}.", field="alignment", value=folder, remedy="Fit it again.") from error
+
+
+def to_bytes(folder: Path) -> bytes:
+    """Both files that ``save`` wrote as one string, for ``from_bytes``. Raises ``OSError``."""
+    return orjson.dumps(orjson.loads((folder / _CARD).read_bytes())) + b"\n" + (folder / _TENSORS).read_bytes()
+
+
+def from_bytes(content: bytes, folder: Path) -> None:
+    """Write the two files that ``to_bytes`` read; ``load`` checks them. Raises ``OSError``."""
+    card, _, tensors = content.partition(b"\n")
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(folder / _TENSORS, tensors)
+    _replace(folder / _CARD, card)
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -186,7 +186,19 @@ class Control(Protocol):
         ...
 
 
-class Engine(Catalog, Vectors, Ledger, Control, Protocol):
+class Blobs(Protocol):
+    """Small files that every process of a shop needs, wherever it runs: fitted maps."""
+
+    def write_blob(self, name: str, content: bytes) -> None:
+        """Keep ``content`` (up to some 50 MB) under ``name``, replacing what was there, whole or not at all."""
+        ...
+
+    def read_blob(self, name: str) -> bytes | None:
+        """What was kept last, ``None`` for an unknown name."""
+        ...
+
+
+class Engine(Catalog, Vectors, Ledger, Control, Blobs, Protocol):
     """Everything above, and search."""
 
     name: str

@@ -1,4 +1,7 @@
-"""Fitted picture maps on disk, by version: ``<home>/alignment/<version>/``; a space names its map as ``alignment:<version>``."""
+"""Fitted picture maps on disk, by version: ``<home>/alignment/<version>/``; a space names its map as ``alignment:<version>``.
+
+The engine keeps a copy of each, so that workers on other machines, with home folders of their own, fill the same space.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from pathlib import Path
 import orjson
 
 from hybrid_search.encoders.alignment import AlignmentMap
-from hybrid_search.encoders.alignment_files import load, save
+from hybrid_search.encoders.alignment_files import from_bytes, load, save, to_bytes
+from hybrid_search.engines.base import Blobs
 from hybrid_search.errors import EncoderError
 
 PREFIX = "alignment:"
@@ -25,10 +29,11 @@ def map_name(version: int) -> str:
 
 
 class MapShelf:
-    """The maps of one home folder; each is read once. Threads may share it."""
+    """The maps of one home folder, and of the engine where the folder lacks one; each is read once. Threads may share it."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, shared: Blobs) -> None:
         self._folder = home / "alignment"
+        self._shared = shared
         self._lock = threading.Lock()
         self._maps: dict[str, AlignmentMap] = {}
 
@@ -36,7 +41,7 @@ class MapShelf:
         """The map that a space names. Raises ``EncoderError`` when it is not there or damaged."""
         with self._lock:
             if model not in self._maps:
-                self._maps[model] = load(self.folder(model))
+                self._maps[model] = self._load(model)
             return self._maps[model]
 
     def image_model(self, model: str) -> str | None:
@@ -47,8 +52,14 @@ class MapShelf:
             return None
 
     def put(self, model: str, alignment: AlignmentMap) -> None:
-        """Store a new map. Raises ``OSError`` when the folder cannot be written."""
+        """Store a new map, here and in the engine. Raises ``OSError`` when the folder cannot be written."""
         save(alignment, self.folder(model))
+        self._shared.write_blob(model, to_bytes(self.folder(model)))
+
+    def _load(self, model: str) -> AlignmentMap:
+        if not self.folder(model).exists() and (content := self._shared.read_blob(model)) is not None:
+            from_bytes(content, self.folder(model))
+        return load(self.folder(model))
 
     def folder(self, model: str) -> Path:
         """Where the map's files lie."""

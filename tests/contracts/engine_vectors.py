@@ -137,3 +137,14 @@ class ControlContract:
             engine.write_control({}, expected_version=0)
         assert engine.read_control() == (1, {"weights": {"text": 0.5}})
         assert engine.write_control({}, expected_version=1) == 2
+
+
+class BlobsContract:
+    def test_a_blob_comes_back_until_it_is_replaced(self, engine: Engine) -> None:
+        assert engine.read_blob("alignment:1") is None
+        engine.write_blob("alignment:1", bytes(range(256)) * 5_000)
+        engine.write_blob("a/b é", b"")
+        assert engine.read_blob("alignment:1") == bytes(range(256)) * 5_000
+        assert engine.read_blob("a/b é") == b""
+        engine.write_blob("alignment:1", b"new")
+        assert engine.read_blob("alignment:1") == b"new"

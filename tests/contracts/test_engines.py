@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.contracts.engine_catalog import CatalogContract
 from tests.contracts.engine_ledger import AttemptsContract, ChunksContract, FailuresContract, text_engine
-from tests.contracts.engine_vectors import ControlContract, VectorsContract
+from tests.contracts.engine_vectors import BlobsContract, ControlContract, VectorsContract
 
 __all__ = ["text_engine"]
 
@@ -16,6 +16,9 @@ class TestVectors(VectorsContract): ...
 
 
 class TestControl(ControlContract): ...
+
+
+class TestBlobs(BlobsContract): ...
 
 
 class TestChunks(ChunksContract): ...

@@ -97,7 +97,7 @@ def load_shop(services: Services, catalogue: Path, *, pairs: int = 10) -> Ingest
     text, image = next(iter(services.encoders.text.values())), next(iter(services.encoders.image.values()))
     ensure_spaces(engine, text.card, image.card)
     summary = ingest(engine, read_catalog(catalogue), services.intake)
-    maps = MapShelf(settings.home)
+    maps = MapShelf(settings.home, engine)
     producers = Producers(services.encoders, maps)
     embed_pending(services, producers)
     fit_alignment(engine, text, image, maps, pairs=pairs)

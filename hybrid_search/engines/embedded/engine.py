@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from hybrid_search.engines.attempts import RetryPolicy
 from hybrid_search.engines.base import EngineStatus, Failure, ProductWrite
-from hybrid_search.engines.embedded import control, counts, ledger, spaces, store, towers, vectors
+from hybrid_search.engines.embedded import blobs, control, counts, ledger, spaces, store, towers, vectors
 from hybrid_search.engines.embedded import failures as failing
 from hybrid_search.engines.embedded.connection import Database
-from hybrid_search.engines.embedded.failures import RetryPolicy
 from hybrid_search.engines.embedded.searching import SearchSide
 from hybrid_search.engines.embedded.tables import STORE_STEPS, TOWER_STEPS
 from hybrid_search.types import (
@@ -57,6 +57,7 @@ class EmbeddedEngine:
     ) -> None:
         self._store = Database(settings_home / "store.sqlite", STORE_STEPS)
         self._towers = Database(settings_home / "towers.sqlite", TOWER_STEPS, durable=False)
+        self._blobs = settings_home / "blobs"
         self._policy = RetryPolicy(max_attempts, retry_pause)
         self._now = clock
         self._search = SearchSide(settings_home, self._store, vector_dtype=vector_dtype, index=index)
@@ -140,6 +141,14 @@ class EmbeddedEngine:
 
     def write_control(self, body: Mapping[str, Any], *, expected_version: int) -> int:
         return control.write_control(self._store, body, expected_version=expected_version)
+
+    # Blobs
+
+    def write_blob(self, name: str, content: bytes) -> None:
+        blobs.write_blob(self._blobs, name, content)
+
+    def read_blob(self, name: str) -> bytes | None:
+        return blobs.read_blob(self._blobs, name)
 
     # the whole
 
