@@ -17,7 +17,7 @@ _AVAILABILITY = {
     "in_stock": ("instock", "available", "true", "1", "yes", "limitedavailability", "onlineonly", "instoreonly"),
     "out_of_stock": ("outofstock", "unavailable", "notavailable", "false", "0", "no", "soldout", "discontinued"),
     "preorder": ("preorder", "presale"),
-    "backorder": ("backorder", "availablefororder", "madetoorder"),
+    "backorder": ("backorder", "onbackorder", "availablefororder", "madetoorder"),
 }
 _SPELLINGS = {spelling: value for value, spellings in _AVAILABILITY.items() for spelling in spellings}
 _NOT_A_LETTER = re.compile(r"[^a-z0-9]")

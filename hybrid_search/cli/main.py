@@ -7,7 +7,7 @@ import sys
 import typer
 
 from hybrid_search import __version__
-from hybrid_search.cli import catalog, plan, run, state
+from hybrid_search.cli import attach, catalog, plan, run, state
 from hybrid_search.errors import HybridSearchError
 from hybrid_search.evaluation.command import evaluate
 
@@ -44,6 +44,7 @@ def _root(
 
 
 app.add_typer(catalog.app, name="catalog")
+app.add_typer(attach.app, name="attach")
 app.command()(catalog.ingest)
 app.command()(run.demo)
 app.command()(run.serve)

@@ -1,0 +1,83 @@
+"""Whether an attach file fits the index it names: a sample converted and validated, rejects told per field."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hybrid_search.attach.config import DOCUMENT_ID, AttachConfig
+from hybrid_search.attach.reading import ProductReader
+from hybrid_search.attach.source import Source, SourceDocument, SourceIndex
+from hybrid_search.catalog.rows import Accepted, CatalogSummary, Reject
+from hybrid_search.product import Product
+
+SAMPLE = 200
+_SHOWN = 10
+
+
+@dataclass(slots=True)
+class AttachCheck:
+    """What a sample came to. ``filled`` counts accepted products by the fields they have; ``problems`` are what makes the file unusable."""
+
+    documents: int
+    summary: CatalogSummary = field(default_factory=CatalogSummary)
+    filled: Counter[str] = field(default_factory=Counter)
+    rejects: list[Reject] = field(default_factory=list)
+    first: Product | None = None
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    in_place: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems and not self.summary.rejected
+
+
+def check_attach(source: Source, config: AttachConfig, *, size: int = SAMPLE) -> AttachCheck:
+    """Convert a sample of the index by the file. Raises as ``Source`` does."""
+    told = AttachCheck(source.count(), in_place=in_place(source.index))
+    _check_paths(source.index, config, told)
+    convert(source.sample(size), ProductReader(config), told)
+    if not told.documents:
+        told.problems.append("No document passes source.filter." if config.source.filter else "The index is empty.")
+    return told
+
+
+def convert(sample: Sequence[SourceDocument], reader: ProductReader, told: AttachCheck) -> None:
+    """Counts what becomes of ``sample``."""
+    ids: Counter[str] = Counter()
+    for number, document in enumerate(sample, 1):
+        row = reader.read(document, number)
+        told.summary.add(row)
+        if isinstance(row, Accepted):
+            told.first = told.first or row.product
+            told.filled.update(row.product.body().keys())
+            ids[row.product.id] += 1
+        elif len(told.rejects) < _SHOWN:
+            told.rejects.append(row)
+    if doubled := [id_ for id_, count in ids.items() if count > 1]:
+        told.problems.append(f"{len(doubled)} ids stand for several documents each, as {doubled[0]!r}: choose another path for id.")
+
+
+def _check_paths(index: SourceIndex, config: AttachConfig, told: AttachCheck) -> None:
+    known = index.fields
+    objects = {path.rpartition(".")[0] for path in known}
+    for target, paths in config.fields.items():
+        for path in paths:
+            dynamic = any(path == o or path.startswith(o + ".") for o, f in known.items() if f.type in ("object", "flattened", "flat_object"))
+            if path not in known and path not in objects and path != DOCUMENT_ID and "*" not in path and not dynamic:
+                told.warnings.append(f"fields.{target}: the mapping has no field {path!r} (right only if it is stored without being mapped).")
+    follow = config.follow.field
+    if follow and (follow not in known or not known[follow].exact):
+        told.problems.append(f"follow.field: {follow!r} is no field that the index can sort by.")
+
+
+def in_place(index: SourceIndex) -> str:
+    """Empty when vectors can be added to the index itself, else why not and what to do instead."""
+    if index.product == "opensearch" and not index.knn:
+        return (
+            "index.knn is not true, and cannot be switched on for an index that exists: use a side index (attach sync), "
+            "or reindex into a new index with index.knn and move the alias (docs/attach.md)."
+        )
+    return ""

@@ -1,0 +1,92 @@
+"""Reaching the server of a foreign index: its own sign-in where the attach file names one, that of the settings otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from hybrid_search.attach.config import SourceTable
+from hybrid_search.attach.source import Product, identify
+from hybrid_search.engines.cluster.reaching import access
+from hybrid_search.engines.cluster.transport import Transport
+from hybrid_search.engines.opensearch.transport import OpenSearchTransport
+from hybrid_search.errors import EngineError, SettingsError
+from hybrid_search.settings import Settings
+
+
+def open_source(settings: Settings, source: SourceTable) -> Transport:
+    """A transport to the server that ``source`` names. Raises ``SettingsError`` for a file that cannot be read."""
+    password, api_key = _secret(source.password_file, "password_file"), _secret(source.api_key_file, "api_key_file")
+    own = bool(source.user or api_key)
+    return _transport(
+        settings,
+        source.engine,
+        source.url,
+        user=source.user if own else settings.server_user,
+        password=password if own else settings.server_password.get_secret_value(),
+        api_key=api_key if own else settings.server_api_key.get_secret_value(),
+    )
+
+
+def find_product(settings: Settings, url: str, expected: Product | None = None) -> tuple[Transport, Product]:
+    """A transport of the product that answers at ``url``, which may hold user and password.
+
+    Raises ``EngineError`` when it is not ``expected``, ``EngineUnavailable`` when nothing answers.
+    """
+    sign_in = {
+        "user": settings.server_user,
+        "password": settings.server_password.get_secret_value(),
+        "api_key": settings.server_api_key.get_secret_value(),
+    }
+    transport = _transport(settings, "opensearch", url, **sign_in)  # its client talks to both products
+    try:
+        product, version = identify(transport)
+        if expected is not None and product != expected:
+            raise EngineError(
+                f"The server at {transport.url} is {product} {version}, not {expected}.", field="engine", value=expected, remedy=f"Use --engine {product}."
+            )
+    except BaseException:
+        transport.close()
+        raise
+    if product == "opensearch":
+        return transport, product
+    transport.close()
+    return _transport(settings, product, url, **sign_in), product
+
+
+def without_secrets(url: str) -> str:
+    """``url`` without user and password: what may be written into a file."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _transport(settings: Settings, product: Product, url: str, *, user: str, password: str, api_key: str) -> Transport:
+    reached = access(
+        product,
+        url,
+        user=user,
+        password=password,
+        api_key=api_key,
+        sigv4_region=settings.server_sigv4_region,
+        ca=settings.server_ca,
+        verify=settings.server_verify,
+        timeout=settings.server_timeout,
+        pool=2,
+        compress=settings.server_compress,
+    )
+    if product == "opensearch":
+        return OpenSearchTransport(reached)
+    from hybrid_search.engines.elasticsearch.transport import ElasticsearchTransport  # late: its client is an extra
+
+    return ElasticsearchTransport(reached)
+
+
+def _secret(path: Path | None, key: str) -> str:
+    if path is None:
+        return ""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as err:
+        raise SettingsError(
+            f"source.{key} {path} cannot be read: {err.strerror}.", field=f"source.{key}", value=str(path), remedy="Name a file that holds it."
+        ) from err

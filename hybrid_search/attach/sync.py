@@ -1,0 +1,173 @@
+"""Keeping a side index like a foreign one: a first reading, then what changed, and now and then a comparison of all ids.
+
+Every step only reads theirs, and may be repeated: an equal product is no write of ours. A process that dies goes on from the position file.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from hybrid_search.attach.config import DOCUMENT_ID, AttachConfig
+from hybrid_search.attach.position import Position, PositionFile
+from hybrid_search.attach.reading import ProductReader
+from hybrid_search.attach.source import Source, SourceDocument
+from hybrid_search.catalog.rows import Accepted, CatalogSummary, Reject
+from hybrid_search.engines.base import Catalog, ProductWrite, scan_all
+from hybrid_search.errors import ConflictError
+from hybrid_search.indexing.parts import ImageHashes, part_hashes
+from hybrid_search.types import Priority
+
+BATCH = 200
+"""Products per write."""
+
+OnProgress = Callable[[int, int], None]
+"""Documents done and documents there are."""
+
+
+@dataclass(slots=True)
+class SyncSummary(CatalogSummary):
+    """What one round did. ``kind`` is what it read: ``full`` or ``changes``; ``compared`` whether ids were compared."""
+
+    kind: str = ""
+    compared: bool = False
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    errors: list[tuple[str, str]] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+_KEPT_REJECTS = 1_000
+
+
+class Follower:
+    """Follows one foreign index into our engine. Use inside ``PositionFile.hold``.
+
+    Args:
+        source: theirs.
+        engine: ours: a side index that holds nothing but what comes from ``source``.
+        config: the attach file.
+        hashes: content hashes of pictures.
+        positions: where the position is kept.
+        clock: seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        engine: Catalog,
+        config: AttachConfig,
+        hashes: ImageHashes,
+        positions: PositionFile,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._source, self._engine, self._follow = source, engine, config.follow
+        self._reader, self._hashes, self._positions, self._now = ProductReader(config), hashes, positions, clock
+        self._id_path = config.id_path
+
+    def round(self, *, compare: bool | None = None, on_progress: OnProgress = lambda done, total: None) -> SyncSummary:
+        """Take what is new. ``compare`` forces or forbids the comparison of ids; by default it is made when it is due.
+
+        Raises:
+            ConflictError: the comparison would delete more than ``follow.delete_at_most``; nothing was deleted.
+            EngineError, EngineUnavailable: theirs or ours could not be read or written; the next round goes on from here.
+        """
+        started = time.monotonic()
+        summary = SyncSummary()
+        position = self._positions.read(self._source.index.uuid)
+        if not position.full_done or not self._follow.field:
+            summary.kind = "full"
+            self._full(position, summary, on_progress)
+        else:
+            summary.kind = "changes"
+            self._changes(position, summary, on_progress)
+        due = self._now() - position.compared >= self._follow.compare_every
+        if compare if compare is not None else due or summary.kind == "full":
+            self._compare(summary)
+            position.compared = self._now()
+            self._positions.write(position)
+        summary.seconds = time.monotonic() - started
+        return summary
+
+    def _full(self, position: Position, summary: SyncSummary, on_progress: OnProgress) -> None:
+        dated = self._follow.kind == "date"
+        if position.full_done:
+            position.full_after, position.full_done = None, False
+        if self._follow.field and position.changed_at_start is None:
+            position.changed_at_start = self._source.newest(self._follow.field, dated=dated)
+        order = self._id_order()
+        total, done = self._source.count(), 0
+        for documents in self._source.read(sort=order, since=position.full_after, fields=self._fields):
+            self._put(documents, summary, Priority.BACKFILL)
+            done += len(documents)
+            if order:
+                position.full_after = documents[-1].sort[0]
+                self._positions.write(position)
+            on_progress(done, max(total, done))
+        position.full_done, position.full_after = True, None
+        position.changed, position.changed_at_start = position.changed_at_start, None
+        self._positions.write(position)
+
+    def _changes(self, position: Position, summary: SyncSummary, on_progress: OnProgress) -> None:
+        dated = self._follow.kind == "date"
+        back = int(self._follow.overlap * (1_000 if dated else 1))
+        since = None if position.changed is None else position.changed - back
+        done = 0
+        for documents in self._source.read(sort=self._follow.field, dated=dated, since=since if since is not None else 0, fields=self._fields):
+            self._put(documents, summary, Priority.LIVE)
+            done += len(documents)
+            position.changed = documents[-1].sort[0]
+            self._positions.write(position)
+            on_progress(done, done)
+
+    def _put(self, documents: Sequence[SourceDocument], summary: SyncSummary, priority: Priority) -> None:
+        rows = [self._reader.read(document) for document in documents]
+        for row in rows:
+            summary.add(row)
+            if isinstance(row, Reject) and len(summary.rejects) < _KEPT_REJECTS:
+                summary.rejects.append(row)
+        products = [row.product for row in rows if isinstance(row, Accepted)]
+        for start in range(0, len(products), BATCH):
+            writes = [ProductWrite(product, part_hashes(product, self._hashes)) for product in products[start : start + BATCH]]
+            for result in self._engine.put(writes, priority=priority):
+                if result.result == "created":
+                    summary.created += 1
+                elif result.result == "updated":
+                    summary.updated += 1
+                elif result.result == "noop":
+                    summary.unchanged += 1
+                else:
+                    summary.errors.append((result.id, result.error or result.result))
+
+    def _compare(self, summary: SyncSummary) -> None:
+        """Remove what theirs no longer has. All of theirs is read first: a part of it would look like deletions."""
+        fields = [] if self._id_path == DOCUMENT_ID else [self._id_path]
+        theirs = {self._reader.id_of(document) for documents in self._source.read(fields=fields) for document in documents}
+        ours = [document.id for document in scan_all(self._engine)]
+        gone = [id_ for id_ in ours if id_ not in theirs]
+        if gone and len(gone) > self._follow.delete_at_most * len(ours):
+            raise ConflictError(
+                f"{len(gone)} of our {len(ours)} products are not in {self._source.index.name!r}: more than follow.delete_at_most "
+                f"({self._follow.delete_at_most:g}) allows; nothing was deleted.",
+                field="follow.delete_at_most",
+                value=self._follow.delete_at_most,
+                remedy="Wait if their index is being built anew; if they are really gone, raise it to 1 once.",
+            )
+        for start in range(0, len(gone), BATCH):
+            results = self._engine.delete(gone[start : start + BATCH])
+            summary.deleted += sum(result.result == "deleted" for result in results)
+        summary.compared = True
+
+    @property
+    def _fields(self) -> tuple[str, ...]:
+        return self._reader.paths
+
+    def _id_order(self) -> str:
+        """A field by which a first reading can be taken up again; empty where ids cannot be sorted by."""
+        told = self._source.index.fields.get(self._id_path)
+        return told.exact if told and not told.nested and told.type != "text" else ""

@@ -1,0 +1,217 @@
+"""Commands that join a shop's own index: propose an attach file, check it, follow the index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hybrid_search.console import HomeOption, JsonOption, emit, progress, say, settings
+
+if TYPE_CHECKING:
+    from hybrid_search.attach.check import AttachCheck
+    from hybrid_search.attach.sync import SyncSummary
+    from hybrid_search.engines.base import Engine
+    from hybrid_search.settings import Settings
+
+app = typer.Typer(invoke_without_command=True, help="Join a shop's own OpenSearch or Elasticsearch index.")
+
+ConfigOption = Annotated[Path, typer.Option("--config", help="The attach file.")]
+
+
+@app.callback()
+def attach(
+    context: typer.Context,
+    url: Annotated[str, typer.Option("--url", help="Where the shop's server is, as in https://search.shop.example:9200.")] = "",
+    index: Annotated[str, typer.Option("--index", help="Its index or alias.")] = "",
+    engine: Annotated[str, typer.Option("--engine", help="opensearch or elasticsearch; found by asking when left out.")] = "",
+    out: Annotated[Path, typer.Option("--out", help="File to write.")] = Path("attach.toml"),
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    check: Annotated[Path | None, typer.Option("--check", help="Check this attach file instead of writing one.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Look at a shop's index, propose which field is what, and write a file that a person edits. Nothing is written to the index.
+
+    Exit code 1 when a sampled document cannot become a product by the file.
+
+    Examples:
+
+        hybrid-search attach --url https://search.shop.example --index catalog --out attach.toml
+
+        hybrid-search attach --check attach.toml
+
+        hybrid-search attach sync --config attach.toml
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from hybrid_search.errors import SettingsError
+
+    configured = settings()
+    if check is not None:
+        raise typer.Exit(_check(configured, check, as_json=json))
+    if not url or not index:
+        missing = "--index" if url else "--url"
+        raise SettingsError(f"{missing} is missing.", field=missing, remedy="Give --url and --index, or --check FILE.")
+    if engine not in ("", "opensearch", "elasticsearch"):
+        raise SettingsError(f"--engine is {engine!r}.", field="--engine", value=engine, remedy="Use opensearch or elasticsearch.")
+    if out.exists() and not force:
+        raise SettingsError(f"{out} exists.", field="--out", value=str(out), remedy="Name another file, or replace it with --force.")
+    _propose(configured, url, index, engine or None, out)
+    raise typer.Exit(_check(configured, out, as_json=json, url=url))
+
+
+def _propose(configured: Settings, url: str, index: str, engine: Any, out: Path) -> None:
+    from hybrid_search.attach.check import SAMPLE
+    from hybrid_search.attach.connect import find_product, without_secrets
+    from hybrid_search.attach.propose import propose
+    from hybrid_search.attach.source import Source, describe
+    from hybrid_search.attach.writing import attach_file
+    from hybrid_search.errors import SettingsError
+
+    transport, _ = find_product(configured, url, engine)
+    try:
+        told = describe(transport, index)
+        sample = Source(transport, told).sample(SAMPLE)
+    finally:
+        transport.close()
+    text = attach_file(without_secrets(url), told, propose(told, sample))
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as err:
+        raise SettingsError(f"{out} cannot be written: {err.strerror}.", field="--out", value=str(out), remedy="Name another place.") from err
+    typer.echo(f"written: {out}", err=True)
+
+
+def _check(configured: Settings, path: Path, *, as_json: bool, url: str = "") -> int:
+    from hybrid_search.attach.check import check_attach
+    from hybrid_search.attach.config import load_config
+    from hybrid_search.attach.connect import open_source
+    from hybrid_search.attach.source import Source, describe
+
+    config = load_config(path)
+    source = config.source.model_copy(update={"url": url}) if url else config.source
+    transport = open_source(configured, source)
+    try:
+        told = check_attach(Source(transport, describe(transport, config.source.index), config.source.filter), config)
+    finally:
+        transport.close()
+    emit(_as_json(told)) if as_json else _tell(told)
+    return 0 if told.ok else 1
+
+
+def sync(
+    config: ConfigOption = Path("attach.toml"),
+    once: Annotated[bool, typer.Option("--once", help="One round, then stop: what changed, and a comparison of ids.")] = False,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Keep a side index like the shop's index: read it once, then follow what changes; deletions are found by comparing ids.
+
+    Only reads are sent to the shop's server. Where it stands is kept in the home folder (`attach/`), so that it goes on from there after
+    a stop or a crash. Rejected documents are listed in `attach/rejects.jsonl` there. Exit code 1 when there were some (with --once).
+
+    Examples:
+
+        hybrid-search attach sync --config attach.toml --once
+
+        hybrid-search attach sync --config attach.toml
+    """
+    from hybrid_search.attach.config import load_config
+    from hybrid_search.bootstrap import open_for_loading
+
+    configured = settings(home=home)
+    attached = load_config(config)
+    ours, intake = open_for_loading(configured)
+    try:
+        summary = _follow(configured, attached, ours, intake, once=once, as_json=json)
+    finally:
+        ours.close()
+    raise typer.Exit(1 if summary.rejected or summary.errors else 0)
+
+
+def _follow(configured: Settings, attached: Any, ours: Engine, intake: Any, *, once: bool, as_json: bool) -> SyncSummary:
+    import time
+
+    from hybrid_search.attach.connect import open_source
+    from hybrid_search.attach.position import PositionFile
+    from hybrid_search.attach.source import Source, describe
+    from hybrid_search.attach.sync import Follower
+    from hybrid_search.catalog.rows import RejectsFile
+    from hybrid_search.errors import EngineError
+
+    positions = PositionFile(configured.home, attached.source.url, attached.source.index)
+    transport = open_source(configured, attached.source)
+    try:
+        with positions.hold():
+            while True:
+                try:
+                    theirs = Source(transport, describe(transport, attached.source.index), attached.source.filter)
+                    follower = Follower(theirs, ours, attached, intake, positions)
+                    with progress(f"reading {attached.source.index}", None, quiet=as_json or not once) as advance:
+                        summary = follower.round(compare=True if once else None, on_progress=advance)
+                    with RejectsFile(positions.path.parent / "rejects.jsonl") as rejects:
+                        for reject in summary.rejects:
+                            rejects.write(reject)
+                    _say_round(summary, as_json=as_json)
+                except EngineError as err:
+                    if once:
+                        raise
+                    typer.echo(f"error: {err}", err=True)
+                if once:
+                    return summary
+                time.sleep(attached.follow.every)
+    finally:
+        transport.close()
+
+
+app.command()(sync)
+
+
+def _say_round(summary: SyncSummary, *, as_json: bool) -> None:
+    if as_json:
+        emit({name: getattr(summary, name) for name in (*_COUNTS, "kind", "compared", "errors")} | {"seconds": round(summary.seconds, 3)})
+        return
+    counts = ", ".join(f"{getattr(summary, name)} {name}" for name in _COUNTS)
+    say(f"{'everything' if summary.kind == 'full' else 'changes'} read: {counts}, {summary.seconds:.1f} s")
+
+
+_COUNTS = ("created", "updated", "unchanged", "deleted", "rejected")
+
+
+def _as_json(told: AttachCheck) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "ok": told.ok,
+        "documents": told.documents,
+        "accepted": told.summary.accepted,
+        "rejected": told.summary.rejected,
+        "rejected_by_field": dict(told.summary.by_field),
+        "filled": dict(told.filled),
+        "rejects": [asdict(reject) for reject in told.rejects],
+        "first": told.first.body() if told.first else None,
+        "problems": told.problems,
+        "warnings": told.warnings,
+        "in_place": told.in_place or "possible",
+    }
+
+
+def _tell(told: AttachCheck) -> None:
+    from rich.markup import escape
+
+    say(f"[bold]{told.documents}[/bold] documents; of {told.summary.accepted + told.summary.rejected} sampled {told.summary.accepted} can become products.")
+    filled = ", ".join(f"{name} {count}" for name, count in told.filled.most_common())
+    say(f"filled: {escape(filled)}")
+    if told.first:
+        say(f"the first one: {escape(str(told.first.body()))}")
+    for problem in told.problems:
+        say(f"[red]{escape(problem)}[/red]")
+    if told.summary.rejected:
+        by_field = ", ".join(f"{name or 'whole document'} {count}" for name, count in told.summary.by_field.most_common())
+        say(f"[red]{told.summary.rejected} cannot[/red], by field: {escape(by_field)}")
+    for reject in told.rejects:
+        say(f"  {escape(reject.id)}  {escape(reject.field)} = {escape(reject.value)}: {escape(reject.reason)}")
+    for warning in told.warnings:
+        say(f"[yellow]{escape(warning)}[/yellow]")
+    say(f"in place: {escape(told.in_place or 'possible')}")
