@@ -106,13 +106,32 @@ class VectorWrite:
 
 @dataclass(frozen=True, slots=True)
 class FailureWrite:
-    """One failed try of one product in one space; ``final`` skips the remaining attempts (a file that can never decode)."""
+    """One failed try of one product in one space; ``final`` skips the remaining attempts (a file that can never decode).
+
+    ``postpone``: the try says nothing of the product (the worker lacked the model). It counts no attempt, and the entry stays pending
+    and is left alone for this many seconds; ``final`` means nothing then.
+    """
 
     product_id: str
     space: str
     parts: tuple[str, ...]
     error: str
     final: bool
+    postpone: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Requeue:
+    """What one product's ledger is to be brought to, if the product is still as it was when it was read at ``seq`` (``Document.seq``).
+
+    ``parts`` are the content hashes that the product has. Entries with other hashes, those of ``spaces`` (keys) and missing ones become
+    pending; entries and vectors of parts that the product does not have are removed.
+    """
+
+    product_id: str
+    seq: int
+    parts: Mapping[Part, tuple[str, ...]]
+    spaces: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,3 +321,5 @@ class EngineReply:
     sorted_ids: tuple[str, ...] | None
     seq: int
     failed: Mapping[str, str] = field(default_factory=dict)
+    leg_seconds: Mapping[str, float] = field(default_factory=dict)
+    """The engine's own time for each leg that it answered, where it knows it: for monitoring only."""

@@ -21,6 +21,7 @@ from hybrid_search.types import (
     LedgerEntry,
     Part,
     Priority,
+    Requeue,
     SearchPlan,
     Space,
     State,
@@ -130,8 +131,10 @@ class Vectors(Protocol):
 class Ledger(Protocol):
     """Embedding states and the chunks that are under way. The broker only carries hints; this is what is true."""
 
-    def open_chunks(self, *, at_most: int, size: int) -> list[Chunk]:
+    def open_chunks(self, *, at_most: int, size: int, backfill: int | None = None) -> list[Chunk]:
         """Group pending products that are in no chunk yet into new ``queued`` chunks, until ``at_most`` chunks are open.
+
+        ``backfill`` is how many products of a backfill this call may chunk at most; live ones are never held back.
 
         Live ones come before backfill, products that were in a chunk that died come alone. Only the returned chunks are to be sent.
         Two processes that call this at once never put one product into two chunks.
@@ -162,7 +165,10 @@ class Ledger(Protocol):
         ...
 
     def write_failures(self, failures: Sequence[FailureWrite]) -> None:
-        """Count a failed try; ``failed`` when it is final or the ``max_attempts``-th, otherwise pending again, alone, after a pause that doubles."""
+        """Count a failed try; ``failed`` when it is final or the ``max_attempts``-th, otherwise pending again, alone, after a pause that doubles.
+
+        A postponed one counts nothing: pending again after its own pause, alone only if it was before.
+        """
         ...
 
     def failures(self, *, limit: int = 100, after: tuple[str, str] = ("", "")) -> list[Failure]:
@@ -171,6 +177,13 @@ class Ledger(Protocol):
 
     def retry_failures(self, ids: Sequence[str] | None = None) -> int:
         """Make failed entries pending again with attempts at 0 (all of them without ``ids``); returns how many."""
+        ...
+
+    def requeue(self, requests: Sequence[Requeue]) -> int:
+        """Mend ledgers: what becomes pending does so as a backfill with attempts at 0, its vectors stay until new ones are written.
+
+        A product that was written since, or is gone, is left alone. Returns how many products were changed.
+        """
         ...
 
 

@@ -11,6 +11,7 @@ from hybrid_search.engines.attempts import RetryPolicy
 from hybrid_search.engines.base import EngineStatus, Failure, ProductWrite
 from hybrid_search.engines.embedded import blobs, control, counts, ledger, spaces, store, towers, vectors
 from hybrid_search.engines.embedded import failures as failing
+from hybrid_search.engines.embedded import requeue as requeueing
 from hybrid_search.engines.embedded.connection import Database
 from hybrid_search.engines.embedded.searching import SearchSide
 from hybrid_search.engines.embedded.tables import STORE_STEPS, TOWER_STEPS
@@ -22,6 +23,7 @@ from hybrid_search.types import (
     FloatMatrix,
     FloatVector,
     Priority,
+    Requeue,
     SearchPlan,
     Space,
     VectorWrite,
@@ -107,8 +109,8 @@ class EmbeddedEngine:
 
     # Ledger
 
-    def open_chunks(self, *, at_most: int, size: int) -> list[Chunk]:
-        return ledger.open_chunks(self._store, at_most=at_most, size=size, now=self._now())
+    def open_chunks(self, *, at_most: int, size: int, backfill: int | None = None) -> list[Chunk]:
+        return ledger.open_chunks(self._store, at_most=at_most, size=size, now=self._now(), backfill=backfill)
 
     def start_chunk(self, chunk_id: str) -> Chunk | None:
         return ledger.start_chunk(self._store, chunk_id, now=self._now())
@@ -133,6 +135,9 @@ class EmbeddedEngine:
 
     def retry_failures(self, ids: Sequence[str] | None = None) -> int:
         return failing.retry_failures(self._store, ids, now=self._now())
+
+    def requeue(self, requests: Sequence[Requeue]) -> int:
+        return requeueing.requeue(self._store, requests, now=self._now())
 
     # Control
 

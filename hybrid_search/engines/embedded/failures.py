@@ -4,28 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from hybrid_search.engines.attempts import RetryPolicy
 from hybrid_search.engines.base import Failure
 from hybrid_search.engines.embedded.connection import Database
 from hybrid_search.engines.embedded.ledger import forget_vectors
 from hybrid_search.engines.embedded.rows import ENTRY_COLUMNS, PRIORITIES, dumps, entry, id_list, slots_by_id
 from hybrid_search.types import FailureWrite, Priority, State
-
-LONGEST_PAUSE = 3_600.0
-"""Seconds; no pause before another try grows beyond this."""
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """``max_attempts`` tries, with ``pause`` seconds after the first that doubles with each."""
-
-    max_attempts: int
-    pause: float
-
-    def wait(self, attempts: int) -> float:
-        """Seconds to wait after the ``attempts``-th failed try."""
-        return min(self.pause * 2.0 ** (attempts - 1), LONGEST_PAUSE)
 
 
 def write_failures(db: Database, failures: Sequence[FailureWrite], policy: RetryPolicy, *, now: float) -> None:
@@ -70,6 +55,12 @@ def _write_one(connection: sqlite3.Connection, failure: FailureWrite, slot: int,
         (slot, failure.space, dumps(failure.parts)),
     ).fetchone()
     if row is None:
+        return False
+    if failure.postpone is not None:
+        connection.execute(
+            "UPDATE ledger SET attempts = attempts - counted, counted = 0, error = ?, updated = ?, not_before = ? WHERE slot = ? AND space = ?",
+            (failure.error, now, now + failure.postpone, slot, failure.space),
+        )
         return False
     attempts = row[0] + (0 if row[1] else 1)
     last = failure.final or attempts >= policy.max_attempts

@@ -12,15 +12,14 @@ from collections.abc import Sequence
 
 import orjson
 
+from hybrid_search.engines.attempts import WORKER_DIED
 from hybrid_search.engines.embedded.connection import Database
 from hybrid_search.engines.embedded.rows import PRIORITIES, dumps, id_list, next_seq
 from hybrid_search.engines.embedded.vectors import remove_vectors
-from hybrid_search.types import Chunk
+from hybrid_search.types import Chunk, Priority
 
 CHUNKS_PER_TRANSACTION = 16
 """A long list of chunks is opened in several transactions, so that a shop's write waits for none of them for long."""
-
-WORKER_DIED = "worker_died: The worker died while this product was the only one it worked on."
 
 _WAITING = (
     "SELECT slot FROM ledger INDEXED BY ledger_waiting WHERE state = 'pending' AND chunk IS NULL"
@@ -29,14 +28,16 @@ _WAITING = (
 _MEMBERS = "(SELECT slot FROM members WHERE chunk = ?)"
 
 
-def open_chunks(db: Database, *, at_most: int, size: int, now: float) -> list[Chunk]:
+def open_chunks(db: Database, *, at_most: int, size: int, now: float, backfill: int | None = None) -> list[Chunk]:
     """``Ledger.open_chunks``. Within a priority, chunks of several products take turns with products that come alone: neither starves."""
     opened: list[Chunk] = []
     while True:
         with db.write() as connection:
             room = at_most - int(connection.execute("SELECT count(*) FROM chunks").fetchone()[0])
-            batch = _open_some(connection, min(room, CHUNKS_PER_TRANSACTION), size, now)
+            batch = _open_some(connection, min(room, CHUNKS_PER_TRANSACTION), size, now, backfill)
         opened += batch
+        if backfill is not None:
+            backfill -= sum(len(chunk.product_ids) for chunk in batch if chunk.priority is Priority.BACKFILL)
         if len(batch) < CHUNKS_PER_TRANSACTION:
             return opened
 
@@ -92,16 +93,19 @@ def stale_chunks(db: Database, *, queued_for: float, now: float) -> list[Chunk]:
     return [_chunk(*row) for row in rows]
 
 
-def _open_some(connection: sqlite3.Connection, room: int, size: int, now: float) -> list[Chunk]:
+def _open_some(connection: sqlite3.Connection, room: int, size: int, now: float, backfill: int | None) -> list[Chunk]:
     """Rounds of one chunk of several products and one of a product that comes alone, live ones until there are no more, then backfill."""
     opened: list[Chunk] = []
-    for priority in range(len(PRIORITIES)):
+    for priority, name in enumerate(PRIORITIES):
+        left = backfill if name is Priority.BACKFILL else None
         found = True
-        while found and len(opened) < room:
-            together = _take_together(connection, priority, size, now)
+        while found and len(opened) < room and left != 0:
+            together = _take_together(connection, priority, size if left is None else min(size, left), now)
             if together:
                 opened.append(_open(connection, together, priority, now))
-            alone = _first(connection, priority, alone=True, size=1, now=now) if len(opened) < room else []
+            left = None if left is None else left - len(together)
+            alone = _first(connection, priority, alone=True, size=1, now=now) if len(opened) < room and left != 0 else []
+            left = None if left is None else left - len(alone)
             if alone:
                 opened.append(_open(connection, alone, priority, now))
             found = bool(together or alone)
