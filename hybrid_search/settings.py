@@ -23,7 +23,7 @@ PREFIX = "HYBRID_SEARCH_"
 CONFIG_VARIABLE = "HYBRID_SEARCH_CONFIG"
 DEFAULT_CONFIG = Path("hybrid-search.toml")
 
-Scope = Literal["search", "write", "admin"]
+Scope = Literal["search", "write", "admin", "metrics"]
 
 
 class Settings(BaseSettings):
@@ -127,6 +127,14 @@ class Settings(BaseSettings):
 
     # the rest
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line that is written.")
+    log_format: Literal["console", "json"] = Field("console", description="Log lines for people, or one JSON object per line for machines.")
+    metrics: bool = Field(True, description="Whether the API answers `/metrics`; with api_keys it needs the scope `metrics` or `admin`.")
+    worker_metrics_port: int = Field(0, ge=0, le=65_535, description="Port of a worker's own `/metrics`, which asks for no key; 0 is none.")
+    worker_metrics_host: str = Field("127.0.0.1", description="Address of a worker's own `/metrics`.")
+    otel_endpoint: str = Field(
+        "", pattern=r"^(https?://.+)?$", description="OTLP/HTTP collector that traces are sent to, as in http://127.0.0.1:4318; empty sends none."
+    )
+    otel_sample: float = Field(1.0, ge=0, le=1, description="Share of the traces begun here that are recorded.")
 
     @field_validator("image_allow_hosts", "image_roots", mode="before")
     @classmethod

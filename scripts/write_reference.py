@@ -20,6 +20,7 @@ from hybrid_search.cli.main import app
 from hybrid_search.control import Control
 from hybrid_search.query.fuse import METHODS
 from hybrid_search.settings import PREFIX, Settings
+from hybrid_search.telemetry.metrics import SPECS, Spec
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
 NOTE = "<!-- Written by `make docs` from the code: change the code, not this page. -->\n\n"
@@ -101,12 +102,30 @@ def api_page() -> str:
     )
 
 
+def metrics_page() -> str:
+    """Every metric of the API and of the workers."""
+    rows = [
+        f"| `{spec.shown_name}` | {spec.kind} | {_labels(spec)} | {spec.unit} | {' and '.join(spec.places)} | {spec.meaning} |"
+        for spec in SPECS.values()
+    ]
+    return (
+        "# Metrics\n\n`GET /metrics` of the API, and of a worker where `worker_metrics_port` is set. How to scrape them: [Watching it](../observability.md).\n"
+        "The API adds `process_*` (CPU seconds, memory, open files) of its own process.\n\n"
+        "| metric | type | labels | unit | where | meaning |\n|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n"
+    )
+
+
+def _labels(spec: Spec) -> str:
+    return "; ".join(f"`{label}`: {values}" for label, values in spec.labels.items())
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "control.md": control_page,
     "fusion.md": fusion_page,
     "cli.md": cli_page,
     "api.md": api_page,
+    "metrics.md": metrics_page,
 }
 
 

@@ -16,6 +16,7 @@ from kombu.exceptions import OperationalError
 
 from hybrid_search.errors import SettingsError
 from hybrid_search.settings import Settings, load_settings
+from hybrid_search.telemetry.traces import carried_context, span
 from hybrid_search.types import Chunk, Priority
 
 _log = logging.getLogger(__name__)
@@ -153,7 +154,8 @@ def feed_requester(settings: Settings) -> Callable[[], bool]:
         if time.monotonic() < quiet_until:
             return False
         try:
-            app.send_task("feed", queue=FEED_QUEUE, expires=10.0, retry=False)
+            with span("send feed"):
+                app.send_task("feed", queue=FEED_QUEUE, expires=10.0, retry=False, headers=carried_context())
         except (OperationalError, OSError) as err:
             quiet_until = time.monotonic() + ASK_AGAIN_SECONDS
             _log.warning("the workers could not be asked to begin at once: %s", err)

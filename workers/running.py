@@ -10,27 +10,42 @@ import time
 from typing import Any
 
 from celery.bootsteps import RUN
-from celery.signals import worker_process_init
+from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
 
 from hybrid_search.errors import HybridSearchError
 from hybrid_search.settings import Settings
+from hybrid_search.telemetry.logs import configure_logging
+from hybrid_search.telemetry.traces import require_tracing, stop_tracing
 from workers.app import QUEUES, check_broker, create_app
+from workers.metrics import metrics_served
 from workers.process import warm_up
+from workers.tracing import trace_tasks
 
 _log = logging.getLogger(__name__)
 
 
 def run_worker(settings: Settings, *, beat: bool) -> None:
     """``workers.worker.start_worker``, once the environment is set."""
+    configure_logging(settings)
+    require_tracing(settings)
     check_broker(settings)
     if settings.log_level == "info":  # one round of the feeder per second is no news; what a round did is logged by the task
         for name in ("celery.app.trace", "celery.worker.strategy", "celery.worker.request", "celery.beat"):
             logging.getLogger(name).setLevel(logging.WARNING)
 
+    def keep_logging(**_: object) -> None:
+        """Celery leaves logging alone where somebody listens to this signal."""
+
+    def end(**_: object) -> None:
+        stop_tracing()
+
     def begin(**_: object) -> None:
+        trace_tasks(settings)
         threading.Thread(target=warm_up, args=(settings,), name="warm-up", daemon=True).start()
 
+    setup_logging.connect(keep_logging, weak=False)
     worker_process_init.connect(begin, weak=False)
+    worker_process_shutdown.connect(end, weak=False)
     app = create_app(settings)
     app.set_current()
     worker = app.Worker(
@@ -47,9 +62,12 @@ def run_worker(settings: Settings, *, beat: bool) -> None:
     if beat:
         threading.Thread(target=_watch_beat, args=(worker,), name="watch-beat", daemon=True).start()
     try:
-        worker.start()
+        with metrics_served(settings):
+            worker.start()
     finally:
         worker_process_init.disconnect(begin)
+        worker_process_shutdown.disconnect(end)
+        setup_logging.disconnect(keep_logging)
     if beat and worker.beat.exitcode not in (0, None, -signal.SIGTERM):
         raise HybridSearchError(
             "The scheduler died, and the worker stopped with it.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -13,6 +14,9 @@ from hybrid_search.errors import HybridSearchError
 from hybrid_search.indexing.align import alignment_due, fit_first_alignment
 from hybrid_search.indexing.embed import embed_chunk as do_chunk
 from hybrid_search.indexing.feeder import feed as feed_once
+from hybrid_search.telemetry.logs import noting
+from hybrid_search.telemetry.metrics import CHUNK_SECONDS, CHUNKS_DONE, FEED_CHUNKS
+from hybrid_search.telemetry.traces import span
 from workers.app import FEED_QUEUE, FIT_SECONDS, CeleryBroker
 from workers.process import WorkerParts, parts_of_process
 
@@ -34,6 +38,8 @@ def feed(self: Task) -> None:
             chunk_silence=settings.chunk_silence,
             queue_silence=settings.queue_silence,
         )
+        for action, chunks in (("sent", done.sent), ("sent_again", done.sent_again), ("given_up", done.given_up)):
+            FEED_CHUNKS.labels(action).inc(chunks)
         if any((done.given_up, done.sent_again, done.sent)):
             _log.info("fed %d chunks, %d sent again, %d given up", done.sent, done.sent_again, done.given_up)
         elif _map_due(parts):
@@ -43,13 +49,22 @@ def feed(self: Task) -> None:
 @shared_task(name="embed_chunk", bind=True)  # type: ignore[untyped-decorator]
 def embed_chunk(self: Task, chunk_id: str, product_ids: Sequence[str]) -> None:
     """Embed a chunk. The ledger knows its products; ``product_ids`` are in the message for whoever reads the queue."""
-    with _told(f"chunk {chunk_id} of {len(product_ids)} products"):
+    started = time.monotonic()
+    outcome = "error"
+    with noting(chunk=chunk_id, products=len(product_ids)), _told(f"chunk {chunk_id} of {len(product_ids)} products"):
         parts = parts_of_process(self.app.conf.hybrid_search)
-        report = do_chunk(chunk_id, parts.services.engine, parts.producers, parts.services.intake, parts.limits)
+        with span("embed", chunk=chunk_id, products=len(product_ids)):
+            report = do_chunk(chunk_id, parts.services.engine, parts.producers, parts.services.intake, parts.limits)
+        outcome = "dropped" if report.dropped else "lost" if report.lost else "done"
+        seconds = round(time.monotonic() - started, 3)
+        said = {"seconds": seconds, "written": report.written, "failed": report.failed, "outcome": outcome}
+        _log.info("chunk %s: %d products in %.3f s, %s", chunk_id, len(product_ids), seconds, outcome, extra=said)
         if report.failed:
             _log.warning("chunk %s: %d vectors written, %d failed; see `hybrid-search failures`", chunk_id, report.written, report.failed)
         if report.lost:
             _log.warning("chunk %s was given up on while it was worked on: no beat came through for too long", chunk_id)
+    CHUNKS_DONE.labels(outcome).inc()
+    CHUNK_SECONDS.observe(time.monotonic() - started)
 
 
 @shared_task(name="fit_alignment", bind=True, time_limit=FIT_SECONDS)  # type: ignore[untyped-decorator]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from flask import Flask
 
-from hybrid_search.api import bulk, control, docs, images, page, pictures, product_page, products, search, session, status
+from hybrid_search.api import bulk, control, docs, images, metrics, page, pictures, product_page, products, search, session, status
 from hybrid_search.api.auth import require_safe_bind
 from hybrid_search.api.context import EXTENSION, OrjsonProvider
 from hybrid_search.api.headers import register_headers
+from hybrid_search.api.metrics import register_metrics
 from hybrid_search.api.operations import register_scopes
 from hybrid_search.api.problems import register_problems
 from hybrid_search.api.request_ids import register_request_ids
+from hybrid_search.api.tracing import register_tracing
 from hybrid_search.bootstrap import Services
 
 BLUEPRINTS = (
@@ -20,6 +22,7 @@ BLUEPRINTS = (
     search.blueprint,
     status.blueprint,
     control.blueprint,
+    metrics.blueprint,
     docs.blueprint,
     session.blueprint,
     pictures.blueprint,
@@ -45,7 +48,9 @@ def create_app(services: Services) -> Flask:
     app.url_map.merge_slashes = False  # a product id may hold slashes
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.extensions[EXTENSION] = services
+    register_tracing(app)
     register_request_ids(app)
+    register_metrics(app, services)
     register_scopes(app, settings)
     register_headers(app)
     register_problems(app)

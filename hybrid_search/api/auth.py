@@ -1,4 +1,4 @@
-"""API keys and their scopes: ``search`` reads, ``write`` changes products, ``admin`` does everything.
+"""API keys and their scopes: ``search`` reads, ``write`` changes products, ``metrics`` scrapes, ``admin`` does everything.
 
 Without configured keys everything is open, which is allowed on loopback only (``require_safe_bind``). A key travels as
 ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``; the search page keeps a token derived from it in a cookie.

@@ -29,6 +29,7 @@ from hybrid_search.errors import (
     QueryError,
     SettingsError,
 )
+from hybrid_search.telemetry.metrics import PROBLEMS
 
 log = logging.getLogger(__name__)
 
@@ -189,6 +190,7 @@ def problem_response(problem: Problem) -> Response:
         request_id=g.get("request_id", ""),
         errors=problem.errors,
     )
+    PROBLEMS.labels(problem.kind).inc()
     content = orjson.dumps(body.model_dump(exclude_none=True, exclude_defaults=False))
     return Response(content, status=problem.status, content_type=MEDIA_TYPE, headers=problem.headers)
 

@@ -21,6 +21,8 @@ from hybrid_search.api.auth import require_safe_bind
 from hybrid_search.bootstrap import Services, build
 from hybrid_search.errors import HybridSearchError, SettingsError
 from hybrid_search.settings import Settings
+from hybrid_search.telemetry.logs import configure_logging
+from hybrid_search.telemetry.traces import require_tracing, start_tracing, stop_tracing
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +42,8 @@ def serve(settings: Settings, *, build_services: ServicesBuilder = build) -> Non
         SettingsError: the address cannot be bound, or it is public and there are no API keys.
     """
     require_safe_bind(settings)
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure_logging(settings)
+    require_tracing(settings)
     port = bindable_port(settings.host, settings.port)
     log.info("serving on http://%s:%d", settings.host, port)
     server = Server(
@@ -76,10 +79,13 @@ def bindable_port(host: str, port: int) -> int:
 
 def _application(settings: Settings, build_services: ServicesBuilder) -> Flask | Callable[..., Any]:
     """The application, made in the serving process, so that nothing heavy crosses a fork."""
+    configure_logging(settings)
     try:
+        start_tracing(settings, "hybrid-search-api")
         services = build_services(settings)
     except HybridSearchError as err:
         log.critical("%s", err)
         raise SystemExit(1) from err  # the server's parent process stops when this one does
     multiprocessing.util.Finalize(None, services.close, exitpriority=10)
+    multiprocessing.util.Finalize(None, stop_tracing, exitpriority=5)
     return create_app(services)

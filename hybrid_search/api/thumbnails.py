@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from hybrid_search.catalog.images import ImageIntake
+from hybrid_search.telemetry.metrics import THUMBNAIL_CACHE
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +26,11 @@ class Thumbnails:
         name = hashlib.blake2b(raw, digest_size=16).hexdigest()
         path = self._folder / name[:2] / f"{name}-{side}.webp"
         try:
-            return path.read_bytes()
+            kept = path.read_bytes()
+            THUMBNAIL_CACHE.labels("hit").inc()
+            return kept
         except OSError:
+            THUMBNAIL_CACHE.labels("miss").inc()
             content = self._intake.thumbnail(raw, side)
             keep(path, content)
             return content

@@ -22,6 +22,7 @@ from hybrid_search.indexing.heartbeat import Heartbeat
 from hybrid_search.indexing.pictures import IMAGE_BATCH, ImageSource, encode_pictures
 from hybrid_search.indexing.producers import ImageProducer, Producers
 from hybrid_search.indexing.towers import Outputs, encode_each
+from hybrid_search.telemetry.metrics import EMBED_FAILURES, EMBEDDED
 from hybrid_search.types import Document, FailureWrite, FloatVector, LedgerEntry, Space, State, VectorWrite
 
 
@@ -120,10 +121,15 @@ def _recall(todos: Mapping[str, Sequence[_Todo]], producers: Producers, outputs:
 def _write(engine: Engine, group: _Group, outputs: Outputs, report: ChunkReport) -> None:
     outputs.save()
     if group.vectors:
-        report.written += sum(result.result != "noop" for result in engine.write_vectors(group.vectors))
+        for write, result in zip(group.vectors, engine.write_vectors(group.vectors), strict=True):
+            if result.result != "noop":
+                report.written += 1
+                EMBEDDED.labels(write.space).inc()
     if group.failures:
         engine.write_failures(group.failures)
         report.failed += len(group.failures)
+        for failure in group.failures:
+            EMBED_FAILURES.labels(failure.space).inc()
 
 
 def _embed(todos: Sequence[_Todo], producers: Producers, source: ImageSource, outputs: Outputs) -> _Group:

@@ -12,6 +12,7 @@ from PIL.Image import Image
 from hybrid_search.engines.base import Vectors
 from hybrid_search.errors import EncoderError
 from hybrid_search.indexing.faults import Fault
+from hybrid_search.telemetry.metrics import TOWER_OUTPUT_CACHE
 from hybrid_search.types import FloatMatrix, FloatVector
 
 T = TypeVar("T")
@@ -60,7 +61,10 @@ class Outputs:
         """Read the kept outputs among ``hashes``."""
         known = self._known.setdefault(model, {})
         if asked := list(dict.fromkeys(h for h in hashes if h not in known)):
-            known.update(self._engine.tower_outputs(model, asked))
+            kept = self._engine.tower_outputs(model, asked)
+            known.update(kept)
+            TOWER_OUTPUT_CACHE.labels("hit").inc(len(kept))
+            TOWER_OUTPUT_CACHE.labels("miss").inc(len(asked) - len(kept))
 
     def get(self, model: str, content_hash: str) -> FloatVector | None:
         """``(dim,) float32`` as recalled or added, ``None`` where there is none."""

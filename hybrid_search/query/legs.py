@@ -15,6 +15,7 @@ from hybrid_search.query.parts import SearchParts
 from hybrid_search.query.request import ImageInput, SearchRequest
 from hybrid_search.query.understand import Understood
 from hybrid_search.query.weigh import weigh
+from hybrid_search.telemetry.searching import encoding, leg_left_out
 from hybrid_search.types import AllLeg, FloatMatrix, FloatVector, KeywordLeg, Leg, Space, VectorLeg
 
 
@@ -51,11 +52,14 @@ def plan_legs(understood: Understood, request: SearchRequest, control: Control, 
             continue
         asked[name] = weights[name]
         try:
-            vector = make()
+            with encoding(name):
+                vector = make()
         except (EncoderError, EngineError) as err:
+            leg_left_out(name, "encoder" if isinstance(err, EncoderError) else "engine")
             degraded.append(f"{name}: {err}")
             continue
         if vector is None:
+            leg_left_out(name, "not_embedded")
             degraded.append(f"{name}: what was given is not embedded yet.")
         else:
             legs.append(VectorLeg(name, spaces[name].key, vector, k))

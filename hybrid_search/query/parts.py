@@ -112,6 +112,8 @@ class SearchParts:
     timeout: float | None = 5.0
     query_vector: Callable[[str, str], FloatVector] = field(init=False, repr=False)
     """``(model, text) -> (dim,)``, the last 2,000 answers kept: shoppers ask the same again and again."""
+    query_vector_cache: Callable[[], tuple[int, int]] = field(init=False, repr=False)
+    """Hits and misses of ``query_vector`` since the start."""
 
     def __post_init__(self) -> None:
         def encode(model: str, text: str) -> FloatVector:
@@ -119,4 +121,6 @@ class SearchParts:
             vector.setflags(write=False)
             return vector
 
-        object.__setattr__(self, "query_vector", lru_cache(maxsize=2_000)(encode))
+        cached = lru_cache(maxsize=2_000)(encode)
+        object.__setattr__(self, "query_vector", cached)
+        object.__setattr__(self, "query_vector_cache", lambda: cached.cache_info()[:2])

@@ -16,6 +16,8 @@ from hybrid_search.query.parts import SearchParts
 from hybrid_search.query.reply import BucketReply, FacetReply, Hit, Interpreted, SearchReply
 from hybrid_search.query.request import SearchRequest
 from hybrid_search.query.understand import Understood, understand
+from hybrid_search.telemetry.searching import asking_engine, leg_left_out, leg_times, search_answered
+from hybrid_search.telemetry.traces import span
 from hybrid_search.types import Document, Facet, SearchPlan
 
 
@@ -24,6 +26,11 @@ def search(request: SearchRequest, parts: SearchParts) -> SearchReply:
 
     Raises ``QueryError`` and ``NotFoundError`` for what the asker can mend, ``EngineUnavailable`` when the engine cannot answer at all.
     """
+    with span("search"):
+        return _search(request, parts)
+
+
+def _search(request: SearchRequest, parts: SearchParts) -> SearchReply:
     started = time.perf_counter()
     facets: tuple[Facet, ...] = ()
     if request.next is not None:
@@ -31,17 +38,29 @@ def search(request: SearchRequest, parts: SearchParts) -> SearchReply:
     else:
         ranking, facets = rank(request, parts)
     shown, rest = ranking.split(request.size)
+    hits = _hits(shown, ranking.shown, request, parts)
+    took = time.perf_counter() - started
+    search_answered(_asked_by(request, ranking), ranking.query_id, ranking.degraded, took)
     return SearchReply(
         query_id=ranking.query_id,
         total=ranking.total,
         relation=ranking.relation,
-        hits=_hits(shown, ranking.shown, request, parts),
+        hits=hits,
         facets=tuple(_facet(facet) for facet in facets),
         next=pack(rest, parts.secret),
         degraded=ranking.degraded,
         interpreted=ranking.interpreted,
-        took_ms=round((time.perf_counter() - started) * 1e3, 2),
+        took_ms=round(took * 1e3, 2),
     )
+
+
+def _asked_by(request: SearchRequest, ranking: Ranking) -> str:
+    """What the search was made of, in one of few words: a label."""
+    if request.next is not None:
+        return "next"
+    if request.like is not None:
+        return "product"
+    return "+".join(sorted(ranking.interpreted.modalities, reverse=True)) or "everything"
 
 
 def rank(request: SearchRequest, parts: SearchParts) -> tuple[Ranking, tuple[Facet, ...]]:
@@ -51,7 +70,11 @@ def rank(request: SearchRequest, parts: SearchParts) -> tuple[Ranking, tuple[Fac
     asked = _plan(understood, request, parts)  # first: a wrong filter is told before any picture is fetched
     planned = plan_legs(understood, request, control, parts)
     weights = {} if understood.like is not None and not planned.weights else shares(planned.weights)
-    reply = parts.engine.search(replace(asked, legs=planned.legs))
+    with asking_engine("search", [leg.name for leg in planned.legs]):
+        reply = parts.engine.search(replace(asked, legs=planned.legs))
+    leg_times(reply.leg_seconds)
+    for name in reply.failed:
+        leg_left_out(name, "not_answered")
     if reply.sorted_ids is not None:
         places = by_field(reply.sorted_ids, window=parts.max_window)
     else:
@@ -94,7 +117,8 @@ def _interpreted(understood: Understood, request: SearchRequest, control: Contro
 
 def _hits(shown: tuple[Ranked, ...], before: int, request: SearchRequest, parts: SearchParts) -> tuple[Hit, ...]:
     """The page's products as they are stored now; one that was deleted since it was ranked leaves its place empty."""
-    documents = parts.engine.fetch([place.id for place in shown])
+    with asking_engine("fetch"):
+        documents = parts.engine.fetch([place.id for place in shown])
     _, control = parts.control.current()
     names = {space.key: space.name for space in parts.spaces.active(control.active_spaces).values()}
     return tuple(

@@ -27,7 +27,7 @@ def test_every_address_of_the_api_is_described(client: FlaskClient, described: d
         (rule.rule.replace("<path:", "{").replace("<int:", "{").replace("<", "{").replace(">", "}"), method.lower())
         for rule in client.application.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
-        if rule.rule.startswith("/v1") or rule.rule in ("/healthz", "/readyz")
+        if rule.rule.startswith("/v1") or rule.rule in ("/healthz", "/readyz", "/metrics")
     }
     assert served == {(path, method) for path, item in described["paths"].items() for method in item}
 

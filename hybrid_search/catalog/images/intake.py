@@ -11,7 +11,8 @@ import re
 import ssl
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
@@ -24,6 +25,7 @@ from hybrid_search.catalog.images.reasons import refuse
 from hybrid_search.catalog.images.sandbox import Sandbox
 from hybrid_search.catalog.images.sniff import sniff
 from hybrid_search.errors import ImageError
+from hybrid_search.telemetry.metrics import IMAGE_REFUSALS
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -41,6 +43,15 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+@contextmanager
+def _refusals_counted() -> Iterator[None]:
+    try:
+        yield
+    except ImageError as err:
+        IMAGE_REFUSALS.labels(err.reason).inc()
+        raise
 
 
 class ImageIntake:
@@ -63,6 +74,7 @@ class ImageIntake:
         """``decode(read(reference))``."""
         return self.decode(self.read(reference), min_side=min_side)
 
+    @_refusals_counted()
     def read(self, reference: str) -> bytes:
         """The encoded bytes that a path, an http(s) URL or a data URL leads to, at most ``max_bytes``.
 
@@ -79,6 +91,7 @@ class ImageIntake:
             raise refuse("scheme", reference)
         return self._read_path(reference)
 
+    @_refusals_counted()
     def decode(self, raw: bytes, *, min_side: int = 0) -> Image:
         """An upright picture in mode ``RGB``, transparency on white, first frame only, without any metadata.
 

@@ -35,19 +35,22 @@ def answer(generation: Generation, plan: SearchPlan, dims: Mapping[str, int]) ->
     matched = np.zeros(columns.size, dtype=np.bool_)
     legs: dict[str, LegHits] = {}
     failed: dict[str, str] = {}
+    seconds: dict[str, float] = {}
     for leg in plan.legs:
         if deadline is not None and time.monotonic() > deadline:
             failed[leg.name] = f"timeout: the search's {plan.timeout:g} s had passed"
             continue
+        started = time.perf_counter()
         rows, hits, scores = _run(generation, leg, mask, filtered, dims)
         matched[rows] = True
         legs[leg.name] = LegHits(leg.name, tuple([columns.ids[row] for row in hits.tolist()]), scores)
+        seconds[leg.name] = time.perf_counter() - started
     everything = np.flatnonzero(matched).astype(np.int32)
     sorted_ids = None
     if plan.sort:
         sorted_ids = tuple([columns.ids[row] for row in sort_rows(columns, plan.sort, everything, plan.sort_limit).tolist()])
     facets = tuple(count_facet(columns, request, everything) for request in plan.facets)
-    return EngineReply(legs, len(everything), "eq", facets, sorted_ids, generation.seq, failed)
+    return EngineReply(legs, len(everything), "eq", facets, sorted_ids, generation.seq, failed, seconds)
 
 
 def _run(generation: Generation, leg: Leg, mask: Mask, filtered: bool, dims: Mapping[str, int]) -> tuple[Rows, Rows, FloatVector]:
