@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from hybrid_search.engines.attempts import RetryPolicy
 from hybrid_search.engines.base import scan_all
 from hybrid_search.engines.embedded import EmbeddedEngine, failures, ledger, spaces, store, vectors
 from hybrid_search.engines.embedded.connection import Database
 from hybrid_search.engines.embedded.counts import read_counts
-from hybrid_search.engines.embedded.failures import RetryPolicy
 from hybrid_search.engines.embedded.tables import STORE_STEPS, TOWER_STEPS
 from hybrid_search.errors import EngineUnavailable
 from hybrid_search.types import Chunk, Priority
