@@ -15,28 +15,31 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hybrid_search.engines.analysis import APOSTROPHE, MAX_TERM, STOP_WORDS
+from hybrid_search.engines.analysis import MAX_TERM, REPLACED, STOP_WORDS, is_unseen
 from hybrid_search.engines.embedded.bm25 import K1, B
 
 MAPPINGS = Path(__file__).resolve().parents[1] / "mappings"
 PRODUCTS = ("opensearch", "elasticsearch")
 VERSION = 1
 UNICODE = unicodedata.unidata_version
-_JAMO = range(0x1100, 0x1200)
+_REPLACED = {**REPLACED, ":": " "}
+"""A colon joins words in Lucene's tokenizer, but not in ours."""
 _HANGUL = range(0xAC00, 0xD7A4)
 _SURROGATES = range(0xD800, 0xE000)
 
 
 def changes() -> dict[str, str]:
     """What NFKC changes: single characters, and letters with marks that it joins. Hangul written as single jamo is left out (11,172 lines)."""
-    found = {APOSTROPHE: "'"}
+    found = {**_REPLACED}
     for code in range(0x80, sys.maxunicode + 1):
         if code in _SURROGATES or code in _HANGUL or unicodedata.category(chr(code)) == "Cn":
             continue
         char = chr(code)
         normal = unicodedata.normalize("NFKC", char)
-        if normal != char:
-            found[char] = normal.replace(APOSTROPHE, "'")
+        if is_unseen(char):
+            found[char] = ""
+        elif normal != char:
+            found[char] = "".join(_REPLACED.get(one, one) for one in normal)
         for written in _decomposed(char):
             found.setdefault(written, normal)
     return found
@@ -78,7 +81,7 @@ def text_analysis() -> dict[str, Any]:
     """The component template: settings that every index with products needs."""
     analysis = {
         "char_filter": {
-            "shop_nfkc": {"type": "mapping", "mappings": [f"{_escaped(a)} => {_escaped(b)}" for a, b in sorted(changes().items())]}
+            "shop_nfkc": {"type": "mapping", "mappings": [f"{_escaped(a)} => {_escaped(b)}".rstrip() for a, b in sorted(changes().items())]}
         },
         "tokenizer": {"shop_words": {"type": "standard", "max_token_length": MAX_TERM}},
         "filter": {

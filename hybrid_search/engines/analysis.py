@@ -5,6 +5,9 @@ terms: NFKC (full-width forms), words after UAX #29 as ``StandardTokenizer`` cut
 overlapping bigrams (bigrams alone lose two thirds of the short Chinese keywords, see docs/evaluation.md), English possessive ``'s``
 dropped, lower case, Lucene's 33 English stop words dropped, Snowball English stems.
 
+Beyond Lucene, characters that nobody sees are dropped and ``:`` parts words (UAX #29 joins ``Size:Small``); on servers a character
+filter does both. Stems are those of Snowball 2, as in Lucene.
+
 Consequences: ``wi-fi`` and ``rs-232`` are two terms each, ``10x15cm`` and ``3.5mm`` one; a text of stop words alone has no terms and
 therefore matches nothing by keyword, as on a server. Symbols and emoji are no terms.
 """
@@ -28,14 +31,14 @@ STOP_WORDS = frozenset(
 )  # fmt: skip
 """``EnglishAnalyzer.ENGLISH_STOP_WORDS_SET`` of Lucene."""
 
-APOSTROPHE = "\u2019"
-"""The typographic one, read as ``'``."""
+REPLACED = {"\u2018": "'", "\u2019": "'", "\u2044": " ", "\u0130": "i", "\u03a3": "\u03c3"}
+"""After NFKC: typographic apostrophes; the stroke that NFKC puts into ``½``; capitals whose lower case differs between languages."""
 
 MAX_TERM = 255
 """Longer terms are cut into pieces of this many characters, as ``StandardTokenizer`` does."""
 
 _CJK = (
-    "\u3005\u3006\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3131-\u318e\u31f0-\u31ff"
+    "\u3007\u3021-\u3029\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3131-\u318e\u31f0-\u31ff"
     "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff"
 )
 """Han, Hiragana, Katakana and Hangul, as the inside of a regular expression's class."""
@@ -48,7 +51,7 @@ _stemmers = threading.local()
 def terms(text: str) -> list[str]:
     """Index terms of ``text`` in order, repeated words repeated; empty for an empty text."""
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text).replace(APOSTROPHE, "'").replace("\u0130", "i").replace("\u03a3", "\u03c3")
+        text = _unseen().sub("", unicodedata.normalize("NFKC", text)).translate(_REPLACED)
     words = (_ASCII_WORDS if text.isascii() else _words()).findall(text.lower())
     return [term for word in words for term in _terms[word]]
 
@@ -79,14 +82,34 @@ def _english(word: str) -> list[str]:
 
 
 def _stem(word: str) -> str:
+    if (short := _ADD.fullmatch(word)) is not None:
+        return short[1]
     stemmer = getattr(_stemmers, "english", None)
     if stemmer is None:  # one per thread: a stemmer keeps state while it works
         stemmer = _stemmers.english = Stemmer.Stemmer("english")
     return str(stemmer.stemWord(word))
 
 
+_ADD = re.compile(r"([aeo](bb|dd|ff|gg|mm|nn|pp|rr|tt))(?:ed|ing)(?:ly|s)?")
+"""Lucene's Snowball leaves ``add`` of ``adding``; release 2.2 on its own makes it ``ad``."""
+
 # Words are letters, digits and marks, joined by ' . · between letters and by ' . , ; between digits.
 _ASCII_WORDS = re.compile(r"[a-z0-9_]+(?:(?:(?<=[a-z_])['.](?=[a-z_])|(?<=[0-9])['.,;](?=[0-9]))[a-z0-9_]+)*")
+
+
+_REPLACED = str.maketrans(REPLACED)
+
+
+def is_unseen(char: str) -> bool:
+    """Whether ``char`` is no part of a word: a format character (soft hyphen, byte order mark, joiner), one that picks a variant of the
+    one before, or the keycap around it."""
+    selector = "\ufe00" <= char <= "\ufe0f" or "\U000e0100" <= char <= "\U000e01ef" or char == "\u20e3"
+    return selector or (char != "\u200b" and unicodedata.category(char) == "Cf")
+
+
+@lru_cache(maxsize=1)
+def _unseen() -> re.Pattern[str]:
+    return re.compile(f"[{''.join(char for char in map(chr, range(0x80, sys.maxunicode + 1)) if is_unseen(char))}]")
 
 
 @lru_cache(maxsize=1)
@@ -94,7 +117,8 @@ def _words() -> re.Pattern[str]:
     """The same for any text; a word may still hold CJK runs."""
     letter = rf"[^\W\d{_CJK}]"
     inner = rf"(?:(?<={letter})['.\u00b7](?={letter})|(?<=\d)['.,;](?=\d))"
-    kept = rf"[\w{_ranges('M')}]+"
+    signs = rf"[^\W{_ranges('No')}]+"
+    kept = rf"{signs}(?:[{_ranges('M')}]+(?:{signs})?)*"
     return re.compile(rf"{kept}(?:{inner}{kept})*")
 
 
@@ -110,14 +134,14 @@ def _cjk() -> re.Pattern[str]:
 
 
 def _is_cjk(run: str) -> bool:
-    return run[0] >= "\u3005" and _cjk().match(run) is not None
+    return run[0] >= "\u3007" and _cjk().match(run) is not None
 
 
 def _ranges(category: str) -> str:
-    """The characters of a Unicode general category (its first letter) as the inside of a regular expression's class."""
+    """The characters of a Unicode general category (``M`` or ``No``) as the inside of a regular expression's class."""
     spans: list[tuple[int, int]] = []
-    for code in range(0x300, min(0x1F000, sys.maxunicode)):
-        if unicodedata.category(chr(code))[0] == category:
+    for code in range(0xA0, 0x1F100):
+        if unicodedata.category(chr(code)).startswith(category):
             if spans and spans[-1][1] == code - 1:
                 spans[-1] = (spans[-1][0], code)
             else:
