@@ -72,14 +72,14 @@ def indexer(home: HomeOption = None) -> None:
 
         hybrid-search indexer
     """
-    import logging
     import signal
     import threading
 
     from hybrid_search.bootstrap import open_engine
+    from hybrid_search.telemetry.logs import configure_logging
 
     configured = settings(home=home)
-    logging.basicConfig(level=configured.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
+    configure_logging(configured)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
