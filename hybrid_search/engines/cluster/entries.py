@@ -264,9 +264,9 @@ def difference(before: Ledger, after: Ledger) -> Change:
     """
     old, new = stored_ledger(before), stored_ledger(after)
     old_entries, new_entries = old.pop(_key(LEDGER), {}), new.pop(_key(LEDGER), {})
-    put = {(OWN, key): value for key, value in new.items() if old.get(key) != value}
+    put: dict[Path, Any] = {(OWN, key): value for key, value in new.items() if old.get(key) != value}
     put |= {(OWN, _key(LEDGER), key): value for key, value in new_entries.items() if old_entries.get(key) != value}
-    remove = [(OWN, key) for key in old if key not in new]
+    remove: list[Path] = [(OWN, key) for key in old if key not in new]
     remove += [(OWN, _key(LEDGER), key) for key in old_entries if key not in new_entries]
     remove += [tuple(nested_path(key).split(".")) for key in _without_vectors(before, after)]
     return Change(put, tuple(remove))

@@ -1,0 +1,157 @@
+"""Stored products changed by compare-and-set: read, decide, write, each write conditional on what was read.
+
+An update goes as one script with parameters: the same text always, so compiled once, and what it does not name never travels. Vectors
+are therefore removed without being read. A write that reached the server although its reply was lost is harmless: the next try reads
+what it left and decides anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_attempt, wait_random_exponential
+
+from hybrid_search.engines.cluster.documents import document_id, storable
+from hybrid_search.engines.cluster.entries import Change
+from hybrid_search.engines.cluster.sending import Action, ItemResult, send_bulk
+from hybrid_search.engines.cluster.server import MGET, Server
+from hybrid_search.engines.cluster.transport import ServerError
+from hybrid_search.errors import EngineUnavailable
+
+ROUNDS = 16
+"""Times a product is read again because somebody else wrote it meanwhile; beyond that something is wrong."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.01, 1.0
+"""Seconds between the rounds: drawn at random below a bound that doubles."""
+
+_SCRIPT = """
+for (def path : params.remove) {
+  def at = ctx._source;
+  for (int i = 0; i < path.size() - 1 && at != null; i++) { at = at.get(path.get(i)); }
+  if (at != null) { at.remove(path.get(path.size() - 1)); }
+}
+for (def change : params.set) {
+  def path = change.get(0);
+  def at = ctx._source;
+  for (int i = 0; i < path.size() - 1; i++) {
+    if (at.get(path.get(i)) == null) { at.put(path.get(i), new HashMap()); }
+    at = at.get(path.get(i));
+  }
+  at.put(path.get(path.size() - 1), change.get(1));
+}
+"""
+
+Decide = Callable[[str, Mapping[str, Any] | None], Change | None]
+"""From a product's id and what is stored of it (without vectors; ``None``: it does not exist) to what is to be done, ``None`` for nothing.
+
+Called again, with what is there then, when somebody else wrote the product meanwhile: only its last answer counts.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one product; ``noop`` also where it does not exist and nothing was to be done."""
+
+    result: Literal["created", "updated", "deleted", "noop", "error"]
+    error: str | None = None
+
+
+NOOP = Outcome("noop")
+_RESULTS: Mapping[str, Outcome] = {name: Outcome(name) for name in ("created", "updated", "deleted", "noop")}
+
+
+def rewrite(server: Server, ids: Iterable[str], decide: Decide, *, at: Mapping[str, int] | None = None) -> dict[str, Outcome]:
+    """Read products, ask ``decide``, write; per product what became of it.
+
+    Args:
+        at: sequence numbers (``_seq_no``) by id: a product that is at another one by now is left alone.
+
+    Raises:
+        EngineUnavailable: the server cannot be reached, or somebody else keeps writing the same products.
+    """
+    rewriting = _Rewriting(server, decide, at)
+    outcomes = {id_: NOOP for id_ in ids}
+    wanted = storable(outcomes)
+    for start in range(0, len(wanted), MGET):
+        rewriting.all_of(wanted[start : start + MGET])
+    return outcomes | rewriting.outcomes
+
+
+def require_written(outcomes: Mapping[str, Outcome]) -> None:
+    """Raises ``ServerError`` for the first product that the server refused."""
+    for id_, outcome in outcomes.items():
+        if outcome.error is not None:
+            raise ServerError(f"The search server refused to change product {id_!r}: {outcome.error}", status=400)
+
+
+@dataclass(slots=True)
+class _Rewriting:
+    server: Server
+    decide: Decide
+    at: Mapping[str, int] | None
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+    def all_of(self, ids: Sequence[str]) -> None:
+        left = list(ids)
+
+        def attempt() -> list[str]:
+            left[:] = self._round(left)
+            return left
+
+        rounds = Retrying(
+            stop=stop_after_attempt(ROUNDS),
+            wait=wait_random_exponential(multiplier=FIRST_PAUSE, max=LONGEST_PAUSE),
+            retry=retry_if_result(bool),
+        )
+        try:
+            rounds(attempt)
+        except RetryError:
+            raise EngineUnavailable(
+                f"Product {left[0]!r} was written by others {ROUNDS} times while it was to be changed.",
+                value=left[0],
+                remedy="Look for a process that rewrites it in a loop.",
+            ) from None
+
+    def _round(self, ids: Sequence[str]) -> list[str]:
+        """One read, one write; gives the ids that somebody else wrote in between."""
+        index = self.server.indices.products
+        stored = self.server.mget(index, map(document_id, ids))
+        asked: list[str] = []
+        actions: list[Action] = []
+        for id_ in ids:
+            action = self._action(index, id_, stored.get(document_id(id_)))
+            self.outcomes[id_] = NOOP
+            if action is not None:
+                asked.append(id_)
+                actions.append(action)
+        if not actions:
+            return []
+        results = send_bulk(self.server.transport, actions)
+        self.server.wrote(index)
+        contested: list[str] = []
+        for id_, result in zip(asked, results, strict=True):
+            if result.status in (404, 409):  # gone, made or written meanwhile
+                contested.append(id_)
+            else:
+                self.outcomes[id_] = _outcome(result)
+        return contested
+
+    def _action(self, index: str, id_: str, found: Mapping[str, Any] | None) -> Action | None:
+        if self.at is not None and (found is None or found["_seq_no"] != self.at[id_]):
+            return None
+        change = self.decide(id_, None if found is None else found["_source"])
+        if change is None:
+            return None
+        if found is None:
+            return Action("create", index, document_id(id_), body=change.create)
+        guard = {"if_seq_no": found["_seq_no"], "if_primary_term": found["_primary_term"]}
+        if change.delete:
+            return Action("delete", index, document_id(id_), **guard)
+        params = {"remove": list(change.remove), "set": list(change.set.items())}
+        body = {"script": {"lang": "painless", "source": _SCRIPT, "params": params}}
+        return Action("update", index, document_id(id_), body=body, **guard)
+
+
+def _outcome(result: ItemResult) -> Outcome:
+    return _RESULTS[result.result] if result.error is None else Outcome("error", result.error)
