@@ -13,7 +13,9 @@ from hybrid_search.catalog.roots import ImageRoots
 from hybrid_search.control import ControlReader
 from hybrid_search.encoders.registry import image_encoder, text_encoder
 from hybrid_search.engines.base import Engine
+from hybrid_search.engines.changes import ChangeStore
 from hybrid_search.engines.embedded import EmbeddedEngine
+from hybrid_search.engines.embedded.changes import EmbeddedChanges
 from hybrid_search.errors import EngineUnavailable
 from hybrid_search.indexing.spaces import ensure_spaces
 from hybrid_search.query.parts import Encoders, SearchParts, SpaceReader
@@ -36,9 +38,11 @@ class Services:
     intake: ImageIntake
     encoders: Encoders
     search_parts: SearchParts
+    changes: ChangeStore
     request_feed: FeedRequest = _nobody_to_ask
 
     def close(self) -> None:
+        self.changes.close()
         self.engine.close()
 
 
@@ -72,7 +76,7 @@ def build(settings: Settings, *, index: bool = True, make_spaces: bool = True, r
         max_window=settings.max_window,
         timeout=settings.search_timeout,
     )
-    return Services(settings, engine, intake, encoders, parts, request_feed)
+    return Services(settings, engine, intake, encoders, parts, open_changes(settings), request_feed)
 
 
 def open_for_loading(settings: Settings, *, index: bool = True) -> tuple[Engine, ImageIntake]:
@@ -91,6 +95,11 @@ def open_engine(settings: Settings, *, index: bool = True) -> Engine:
         retry_pause=settings.retry_pause,
         index=index,
     )
+
+
+def open_changes(settings: Settings) -> ChangeStore:
+    """Where the engine keeps the newest version of each product that a change feed told."""
+    return EmbeddedChanges(settings.home)
 
 
 def image_roots(settings: Settings) -> ImageRoots:

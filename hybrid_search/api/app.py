@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from hybrid_search.api import bulk, control, docs, images, metrics, page, pictures, product_page, products, search, session, status
+from hybrid_search.api import bulk, changes, control, docs, images, metrics, page, pictures, product_page, products, search, session, status
 from hybrid_search.api.auth import require_safe_bind
 from hybrid_search.api.context import EXTENSION, OrjsonProvider
 from hybrid_search.api.headers import register_headers
@@ -17,6 +17,7 @@ from hybrid_search.bootstrap import Services
 
 BLUEPRINTS = (
     bulk.blueprint,
+    changes.blueprint,
     products.blueprint,
     images.blueprint,
     search.blueprint,

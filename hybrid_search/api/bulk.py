@@ -53,7 +53,7 @@ def post_products() -> Response:
     parts = services()
     items: list[BulkItem] = []
     # Buffered: the request's own stream reads a line byte by byte.
-    lines = _lines(io.BufferedReader(cast(io.RawIOBase, request.stream), 1 << 16), items)
+    lines = numbered_lines(io.BufferedReader(cast(io.RawIOBase, request.stream), 1 << 16), items)
     try:
         while batch := list(islice(lines, BATCH)):
             items += _write(batch, Priority(query.priority), parts)
@@ -75,7 +75,7 @@ def post_products() -> Response:
     return json_response(BulkReply(items=items, written=len(items) - failed, failed=failed, took_ms=took_ms))
 
 
-def _lines(stream: BinaryIO, items: list[BulkItem]) -> Iterator[tuple[int, bytes]]:
+def numbered_lines(stream: BinaryIO, items: list[BulkItem]) -> Iterator[tuple[int, bytes]]:
     """Numbered lines that are not blank; one that is too long is noted in ``items`` and passed over."""
     number = 0
     while line := stream.readline(MAX_LINE + 1):
