@@ -51,7 +51,7 @@ _stemmers = threading.local()
 def terms(text: str) -> list[str]:
     """Index terms of ``text`` in order, repeated words repeated; empty for an empty text."""
     if not text.isascii():
-        text = _unseen().sub("", unicodedata.normalize("NFKC", text)).translate(_REPLACED)
+        text = _replaced(unicodedata.normalize("NFKC", text))
     words = (_ASCII_WORDS if text.isascii() else _words()).findall(text.lower())
     return [term for word in words for term in _terms[word]]
 
@@ -97,7 +97,11 @@ _ADD = re.compile(r"([aeo](bb|dd|ff|gg|mm|nn|pp|rr|tt))(?:ed|ing)(?:ly|s)?")
 _ASCII_WORDS = re.compile(r"[a-z0-9_]+(?:(?:(?<=[a-z_])['.](?=[a-z_])|(?<=[0-9])['.,;](?=[0-9]))[a-z0-9_]+)*")
 
 
-_REPLACED = str.maketrans(REPLACED)
+def _replaced(text: str) -> str:
+    for char, other in REPLACED.items():
+        text = text.replace(char, other)
+    unseen = _unseen()
+    return text if unseen.isdisjoint(text) else "".join([char for char in text if char not in unseen])
 
 
 def is_unseen(char: str) -> bool:
@@ -108,8 +112,8 @@ def is_unseen(char: str) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _unseen() -> re.Pattern[str]:
-    return re.compile(f"[{''.join(char for char in map(chr, range(0x80, sys.maxunicode + 1)) if is_unseen(char))}]")
+def _unseen() -> frozenset[str]:
+    return frozenset(char for char in map(chr, range(0x80, sys.maxunicode + 1)) if is_unseen(char))
 
 
 @lru_cache(maxsize=1)

@@ -7,7 +7,7 @@ from typing import Any
 
 from hybrid_search.engines.cluster.layout import ATTRIBUTE_NAMES, CATEGORY_PATHS, FACT_SEPARATOR, FACTS, NUMERIC_PATHS
 from hybrid_search.schema import ATTRIBUTE_PREFIX, CATEGORY_FIELD, NUMERIC_FIELDS, require_keyword, require_numeric
-from hybrid_search.types import CategoryPrefix, Exists, Filter, Range, Terms
+from hybrid_search.types import CategoryPrefix, Exists, Filter, Terms
 
 Clause = dict[str, Any]
 

@@ -15,7 +15,7 @@ from hybrid_search.engines.cluster.layout import NUMERIC_PATHS, TEXT_PATHS, nest
 from hybrid_search.engines.should_match import required_matches
 from hybrid_search.errors import QueryError
 from hybrid_search.schema import require_text
-from hybrid_search.types import AllLeg, KeywordLeg, Leg, LegHits, Space, VectorLeg
+from hybrid_search.types import KeywordLeg, Leg, LegHits, Space, VectorLeg
 
 MOST_CLAUSES = 960
 """Terms of one query, words × fields; servers refuse more than 1,024 clauses with the filters. Words beyond are left out."""
@@ -89,7 +89,14 @@ def no_hits(leg: Leg) -> LegHits:
 def _body(query: Clause, k: int, order: list[Any]) -> dict[str, Any] | None:
     if k <= 0:
         return None
-    return {"query": query, "size": min(k, MOST_HITS), "sort": order, "track_total_hits": False, "_source": False, "stored_fields": "_none_"}
+    return {
+        "query": query,
+        "size": min(k, MOST_HITS),
+        "sort": order,
+        "track_total_hits": False,
+        "_source": False,
+        "stored_fields": "_none_",
+    }
 
 
 _BY_SCORE: list[Any] = [{"_score": "desc"}, {"id": "asc"}]
