@@ -20,8 +20,6 @@ LONGEST_ID = 512
 _PATH = " > "
 _LARGEST_RANK, _SMALLEST_RANK = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
 
-Parts = Mapping[Part, tuple[str, ...]]
-
 
 def document_id(id_: str) -> str:
     """``_id`` of a product: its id, or the hash of one that is too long for a server."""
@@ -41,10 +39,10 @@ def _is_text(id_: str) -> bool:
         return False
 
 
-def source(product: Product, parts: Parts) -> dict[str, Any]:
-    """The document of a product without its ledger and vectors; under ``hybrid`` only what is generated and the parts."""
+def source(product: Product) -> dict[str, Any]:
+    """The document of a product without its ledger and vectors: its body, and under ``hybrid`` what is generated for search."""
     body = product.body()
-    own: dict[str, Any] = {"parts": {part: list(hashes) for part, hashes in parts.items() if hashes}}
+    own: dict[str, Any] = {}
     if attributes := body.get("attributes"):
         own["attribute_values"] = [value for values in attributes.values() for value in values]
         own["facts"] = list(dict.fromkeys(f"{name}{FACT_SEPARATOR}{value}" for name, values in attributes.items() for value in values))
@@ -59,12 +57,6 @@ def source(product: Product, parts: Parts) -> dict[str, Any]:
 def body(stored: Mapping[str, Any]) -> dict[str, Any]:
     """``Product.body()`` out of a stored document."""
     return {key: value for key, value in stored.items() if key != OWN and (key not in DEFAULTS or value != DEFAULTS[key])}
-
-
-def parts(stored: Mapping[str, Any]) -> Parts:
-    """Content hashes of the product as it is now."""
-    found: Mapping[Part, list[str]] = stored.get(OWN, {}).get("parts", {})
-    return {part: tuple(hashes) for part, hashes in found.items()}
 
 
 def stored_vectors(vectors: FloatMatrix, part: Part) -> Any:

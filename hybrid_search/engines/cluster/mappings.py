@@ -17,8 +17,9 @@ from hybrid_search.engines.cluster.layout import ALONE, LEDGER, NEXT_BACKFILL, N
 from hybrid_search.errors import SettingsError
 from hybrid_search.schema import KEYWORD_FIELDS
 
-COMPONENTS = ("text-analysis", "product-fields", "hybrid-fields")
-"""Component templates, from which the products' index template is composed."""
+ANALYSIS = "text-analysis"
+"""The component template that the products' index template is composed of."""
+COMPONENTS = (ANALYSIS, "product-fields", "hybrid-fields")
 TEMPLATE = "products"
 PLAIN = ("chunks", "meta", "towers")
 """Bodies of the other indices."""
@@ -63,6 +64,25 @@ def load_mappings(product: ProductName, prefix: str, overrides: Path | None = No
             made[name] = _read(name, f"mappings/{product}/{name}.json", (shipped / f"{name}.json").read_bytes(), prefix)
     _check_products(made)
     return made
+
+
+def index_template(files: Mapping[str, MappingFile]) -> dict[str, Any]:
+    """The products' index template, with the fields of the other files joined in."""
+    template: dict[str, Any] = {}
+    for name in (*COMPONENTS[1:], TEMPLATE):
+        template = _joined(template, files[name].body.get("template", {}))
+    versions = {name: files[name].version for name in (*COMPONENTS, TEMPLATE)}
+    template["mappings"] = {**template["mappings"], "_meta": {"versions": versions}}
+    return {**files[TEMPLATE].body, "template": template}
+
+
+def _joined(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Objects merged key by key, the other's values standing."""
+    joined = dict(one)
+    for key, value in other.items():
+        old = joined.get(key)
+        joined[key] = _joined(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return joined
 
 
 def _shipped(product: ProductName) -> Traversable:

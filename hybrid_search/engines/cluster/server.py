@@ -45,6 +45,10 @@ class Server:
                 self.transport.request("POST", f"/{','.join(dirty)}/_refresh", timeout=timeout)
                 self._written.difference_update(dirty)
 
+    def refresh(self, timeout: float | None = None) -> None:
+        """Make searchable what anybody wrote to the products. Raises ``EngineUnavailable`` on time-out."""
+        self.transport.request("POST", f"/{self.indices.products}/_refresh", timeout=timeout)
+
     def get(self, index: str, id_: str) -> dict[str, Any] | None:
         """One document as the server gives it (``_source``, ``_seq_no``, ``_primary_term``), at once after its write; ``None`` if missing."""
         reply = self.transport.request("GET", f"/{index}/_doc/{id_}", ignore=(404,))

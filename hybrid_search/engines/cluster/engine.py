@@ -1,0 +1,173 @@
+"""The engine on a search server as one object: the functions of this folder joined."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from hybrid_search.engines.attempts import RetryPolicy
+from hybrid_search.engines.base import EngineStatus, ProductWrite, QueueCounts
+from hybrid_search.engines.cluster import blobs, catalog, control, spaces, towers, vectors
+from hybrid_search.engines.cluster.layout import STATES
+from hybrid_search.engines.cluster.legs import Searchable
+from hybrid_search.engines.cluster.searching import answer
+from hybrid_search.engines.cluster.server import Server
+from hybrid_search.types import (
+    Document,
+    EngineReply,
+    FloatMatrix,
+    FloatVector,
+    Priority,
+    SearchPlan,
+    Space,
+    State,
+    VectorWrite,
+    WriteResult,
+)
+
+KNOWN_FOR = 1.0
+"""Seconds for which searches go by the same list of spaces and number of products."""
+
+
+class ClusterEngine:
+    """``Engine`` on OpenSearch or Elasticsearch; made by ``open_opensearch`` and ``open_elasticsearch``.
+
+    Args:
+        server: what it talks to; closed with the engine.
+        shards: of the products' index.
+        max_attempts: tries before a product is ``failed``.
+        retry_pause: seconds before the first retry of a product; doubles with each.
+        knn_exact_up_to: products up to which all vectors are compared.
+        clock: seconds since 1970 for ages, pauses and silences; those of several machines must agree.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        *,
+        shards: int = 1,
+        max_attempts: int = 3,
+        retry_pause: float = 2.0,
+        knn_exact_up_to: int = 20_000,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.name: str = server.dialect.product
+        self.server = server
+        self._shards = shards
+        self._policy = RetryPolicy(max_attempts, retry_pause)
+        self._exact_up_to = knn_exact_up_to
+        self._now = clock
+        self._seen = 0
+        self._known: tuple[float, Searchable] | None = None
+        self._lock = threading.Lock()
+
+    # Catalog
+
+    def put(self, writes: Sequence[ProductWrite], *, priority: Priority = Priority.LIVE, refresh: bool = False) -> list[WriteResult]:
+        results = catalog.put(self.server, writes, priority=priority, now=self._now())
+        if refresh:
+            self.refresh()
+        return results
+
+    def delete(self, ids: Sequence[str], *, refresh: bool = False) -> list[WriteResult]:
+        results = catalog.delete(self.server, ids)
+        if refresh:
+            self.refresh()
+        return results
+
+    def fetch(self, ids: Sequence[str]) -> list[Document | None]:
+        return catalog.fetch(self.server, ids)
+
+    def scan(self, *, after: str = "", limit: int = 1_000) -> list[Document]:
+        return catalog.scan(self.server, after=after, limit=limit)
+
+    # Vectors
+
+    def spaces(self) -> tuple[Space, ...]:
+        return tuple(spaces.read_spaces(self.server).fields.values())
+
+    def add_space(self, space: Space) -> None:
+        spaces.add_space(self.server, space)
+        self._known = None
+
+    def drop_space(self, key: str) -> None:
+        vectors.drop_space(self.server, key)
+        self._known = None
+
+    def write_vectors(self, writes: Sequence[VectorWrite]) -> list[WriteResult]:
+        return vectors.write_vectors(self.server, writes, now=self._now())
+
+    def read_vectors(self, space: str, ids: Sequence[str]) -> list[FloatMatrix | None]:
+        return vectors.read_vectors(self.server, space, ids)
+
+    def save_tower_outputs(self, model: str, outputs: Mapping[str, FloatVector]) -> None:
+        towers.save_tower_outputs(self.server, model, outputs)
+
+    def tower_outputs(self, model: str, hashes: Sequence[str]) -> dict[str, FloatVector]:
+        return towers.tower_outputs(self.server, model, hashes)
+
+    # Control
+
+    def read_control(self) -> tuple[int, Mapping[str, Any]]:
+        return control.read_control(self.server)
+
+    def write_control(self, body: Mapping[str, Any], *, expected_version: int) -> int:
+        return control.write_control(self.server, body, expected_version=expected_version)
+
+    # Blobs
+
+    def write_blob(self, name: str, content: bytes) -> None:
+        blobs.write_blob(self.server, name, content)
+
+    def read_blob(self, name: str) -> bytes | None:
+        return blobs.read_blob(self.server, name)
+
+    # the whole
+
+    def search(self, plan: SearchPlan) -> EngineReply:
+        return answer(self.server.transport, self.server.dialect, self._searchable(), plan, self._seen)
+
+    def refresh(self, timeout: float = 30.0) -> int:
+        seq = self.server.sequence()
+        self.server.refresh(timeout=timeout)
+        self._seen = max(self._seen, seq)
+        self._known = None
+        return seq
+
+    def status(self) -> EngineStatus:
+        seq = self.server.sequence()
+        if seq != self._seen:
+            self.server.refresh()
+            self._seen = seq
+        return EngineStatus(
+            name=self.name,
+            products=self._count({"match_all": {}}),
+            states={space.key: self._states(field, space) for field, space in spaces.read_spaces(self.server).fields.items()},
+            queue=QueueCounts(),
+            seq=seq,
+            indexed_seq=self._seen,
+            details={"server": self.server.dialect.server, "url": self.server.transport.url, "index": self.server.indices.products},
+        )
+
+    def close(self) -> None:
+        self.server.transport.close()
+
+    def _searchable(self) -> Searchable:
+        known = self._known
+        if known is None or time.monotonic() - known[0] > KNOWN_FOR:
+            listed = spaces.read_spaces(self.server)
+            by_key = {space.key: (space, field) for field, space in listed.fields.items()}
+            found = Searchable(self.server.indices.products, by_key, self._count({"match_all": {}}), self._shards, self._exact_up_to)
+            known = self._known = (time.monotonic(), found)
+        return known[1]
+
+    def _count(self, query: Mapping[str, Any]) -> int:
+        return int(self.server.transport.request("POST", f"/{self.server.indices.products}/_count", {"query": query}).body["count"])
+
+    def _states(self, field: str, space: Space) -> dict[State, int]:
+        total = self._count({"exists": {"field": f"hybrid.parts.{space.part}"}})
+        ready = self._count({"term": {STATES["ready"]: field}})
+        failed = self._count({"term": {STATES["failed"]: field}})
+        return {State.PENDING: total - ready - failed, State.READY: ready, State.FAILED: failed}

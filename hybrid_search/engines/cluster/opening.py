@@ -1,0 +1,57 @@
+"""From settings to an open engine: check the server, make what is missing, join."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from hybrid_search.engines.cluster.dialect import Codec, ProductName
+from hybrid_search.engines.cluster.engine import ClusterEngine
+from hybrid_search.engines.cluster.indices import greet, prepare
+from hybrid_search.engines.cluster.layout import Indices
+from hybrid_search.engines.cluster.mappings import load_mappings
+from hybrid_search.engines.cluster.server import Server
+from hybrid_search.engines.cluster.transport import Transport
+
+
+def open_engine(
+    transport: Transport,
+    product: ProductName,
+    *,
+    prefix: str = "hybrid",
+    max_attempts: int = 3,
+    retry_pause: float = 2.0,
+    knn_exact_up_to: int = 20_000,
+    shards: int = 1,
+    replicas: int = 0,
+    codec: Codec = "float",
+    mappings: Path | None = None,
+    clock: Callable[[], float] = time.time,
+) -> ClusterEngine:
+    """An engine over ``transport``, which is closed with it, and at once when it cannot be opened.
+
+    Args:
+        prefix: what the names of indices, aliases and templates begin with.
+        shards, replicas: of a products index that is made now; one that exists keeps its own.
+        codec: how the server keeps the vectors of spaces that are added from now on.
+        mappings: folder whose files stand in for ours of the same name.
+
+    Raises:
+        EngineUnavailable: no server, the wrong one, one without k-NN, no rights, an alias that points to two indices.
+        SettingsError: a codec that this server cannot keep, a mapping file that would break the engine.
+        ServerError: the server refuses a mapping.
+    """
+    try:
+        files = load_mappings(product, prefix, mappings)
+        dialect = greet(transport, product)
+        dialect.require_codec(codec)
+        indices = Indices(prefix)
+        prepare(transport, dialect, indices, files, shards=shards, replicas=replicas)
+        server = Server(transport, dialect, indices, codec)
+        return ClusterEngine(
+            server, max_attempts=max_attempts, retry_pause=retry_pause, knn_exact_up_to=knn_exact_up_to, clock=clock
+        )
+    except BaseException:
+        transport.close()
+        raise

@@ -1,0 +1,155 @@
+"""Vectors in and out of a server, written only while the ledger still names the content they were made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from hybrid_search.engines.cluster import spaces as space_list
+from hybrid_search.engines.cluster.catalog import PAGE
+from hybrid_search.engines.cluster.changes import rewrite
+from hybrid_search.engines.cluster.documents import document_id, read_stored_vectors, storable, stored_vectors
+from hybrid_search.engines.cluster.entries import Change, Ledger, difference, read_ledger, vectors_written
+from hybrid_search.engines.cluster.layout import OWN, STATES
+from hybrid_search.engines.cluster.server import Server
+from hybrid_search.errors import ConflictError
+from hybrid_search.types import FloatMatrix, Space, State, VectorWrite, WriteResult
+
+
+def write_vectors(server: Server, writes: Sequence[VectorWrite], *, now: float) -> list[WriteResult]:
+    """``Vectors.write_vectors``: a refused dimension refuses the whole batch."""
+    known = space_list.read_spaces(server)
+    fields = {space.key: field for field, space in known.fields.items()}
+    by_product: dict[str, list[int]] = {}
+    for number, write in enumerate(writes):
+        _check(write, known.fields.get(fields.get(write.space, "")))
+        by_product.setdefault(write.product_id, []).append(number)
+    results: list[WriteResult | None] = [None] * len(writes)
+
+    def decide(id_: str, stored: Mapping[str, Any] | None) -> Change | None:
+        numbers = by_product[id_]
+        if stored is None:
+            for number in numbers:
+                results[number] = WriteResult(id_, "missing")
+            return None
+        before = after = read_ledger(stored)
+        put: dict[tuple[str, ...], Any] = {}
+        for number in numbers:
+            write, field = writes[number], fields.get(writes[number].space)
+            results[number] = WriteResult(id_, "noop")
+            if field is None:
+                continue
+            again = _differs(server, after, field, known.fields[field], write)
+            made = vectors_written(
+                after, field, known.fields[field], parts=write.parts, error=write.error, now=now, again=again
+            )
+            if made is not after:
+                after = made
+                put[OWN, f"vec_{field}"] = stored_vectors(write.vectors, known.fields[field].part)
+                results[number] = WriteResult(id_, "updated")
+        if after is before:
+            return None
+        gone = [path for path, vectors in put.items() if vectors is None]
+        kept = {path: vectors for path, vectors in put.items() if vectors is not None}
+        return difference(before, after).joined(Change(kept, gone))
+
+    outcomes = rewrite(server, by_product, decide)
+    return [_result(write, results[number], outcomes[write.product_id].error) for number, write in enumerate(writes)]
+
+
+def read_vectors(server: Server, space: str, ids: Sequence[str]) -> list[FloatMatrix | None]:
+    """``Vectors.read_vectors``."""
+    known = space_list.read_spaces(server)
+    field = known.field_of(space)
+    if field is None:
+        return [None] * len(ids)
+    return _read(server, field, known.fields[field], ids)
+
+
+def drop_space(server: Server, key: str) -> None:
+    """``Vectors.drop_space``: out of the list first, which alone is enough; then its entries and vectors give their room back."""
+    dropped = space_list.drop_space(server, key)
+    for field in dropped.dropping:
+        _clean(server, field)
+    space_list.forget_dropped(server, dropped.dropping)
+
+
+def _read(server: Server, field: str, space: Space, ids: Sequence[str]) -> list[FloatMatrix | None]:
+    wanted = storable(ids)
+    params = {"_source_includes": f"{OWN}.vec_{field}"}
+    found = server.mget(server.indices.products, map(document_id, wanted), params)
+    vectors = {id_: read_stored_vectors(stored.get("_source", {}), field, space.part) for id_, stored in found.items()}
+    return [vectors.get(document_id(id_)) for id_ in ids]
+
+
+def _differs(server: Server, ledger: Ledger, field: str, space: Space, write: VectorWrite) -> bool:
+    """Whether a ready entry is to be written again: the same content gave other vectors, or another note of what failed."""
+    entry = ledger.entries.get(field)
+    if entry is None or entry.state is not State.READY or entry.parts != tuple(write.parts):
+        return False
+    if entry.error != write.error:
+        return True
+    (held,) = _read(server, field, space, [write.product_id])
+    given = np.ascontiguousarray(write.vectors, dtype=np.float32)
+    return len(given) > 0 if held is None else not np.array_equal(held, given)
+
+
+def _clean(server: Server, field: str) -> None:
+    """Take a dropped space's entries and vectors out of all products, page by page."""
+
+    def decide(_: str, stored: Mapping[str, Any] | None) -> Change | None:
+        if stored is None:
+            return None
+        before = read_ledger(stored)
+        after = replace(before, entries={key: entry for key, entry in before.entries.items() if key != field})
+        return difference(before, after) if field in before.entries else None
+
+    has_entry = {"bool": {"should": [{"term": {path: field}} for path in STATES.values()]}}
+    after: list[Any] = []
+    while True:
+        server.see(server.indices.products)
+        request: dict[str, Any] = {"size": PAGE, "_source": ["id"], "query": has_entry, "sort": [{"id": "asc"}]}
+        if after:
+            request["search_after"] = after
+        params = {"allow_partial_search_results": "false"}
+        hits = server.transport.request("POST", f"/{server.indices.products}/_search", request, params=params).body["hits"]["hits"]
+        rewrite(server, [hit["_source"]["id"] for hit in hits], decide)
+        if len(hits) < PAGE:
+            return
+        after = hits[-1]["sort"]
+
+
+def _check(write: VectorWrite, space: Space | None) -> None:
+    """Raises ``ConflictError`` where the vectors do not fit. A space dropped meanwhile is no error: the write will find no entry."""
+    vectors = write.vectors
+    if space is not None and (vectors.ndim != 2 or vectors.shape[1] != space.dim):
+        raise ConflictError(
+            f"Vectors of {write.product_id!r} have shape {vectors.shape}, space {space.key} takes (m, {space.dim}).",
+            field=space.key,
+            value=vectors.shape,
+            remedy="Make a new space for a model of another dimension.",
+        )
+    if space is not None and space.part == "text" and len(vectors) > 1:
+        raise ConflictError(
+            f"There are {len(vectors)} vectors of {write.product_id!r} for space {space.key}, which takes one per product.",
+            field=space.key,
+            value=vectors.shape,
+            remedy="Pool them into one; only a space of pictures takes several.",
+        )
+    if not np.isfinite(vectors).all():
+        raise ConflictError(
+            f"A vector of {write.product_id!r} for space {write.space} holds NaN or infinity.",
+            field=write.space,
+            remedy="Check the model and its precision.",
+        )
+
+
+def _result(write: VectorWrite, result: WriteResult | None, error: str | None) -> WriteResult:
+    if result is None:  # an id that no product can have
+        return WriteResult(write.product_id, "missing")
+    if error is not None and result.result == "updated":
+        return WriteResult(write.product_id, "error", error)
+    return result

@@ -1,0 +1,45 @@
+"""The engine on OpenSearch. Its client is imported when an engine is opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hybrid_search.engines.cluster.engine import ClusterEngine
+from hybrid_search.engines.cluster.opening import open_engine
+from hybrid_search.engines.cluster.reaching import access
+
+
+def open_opensearch(
+    urls: str,
+    *,
+    user: str = "",
+    password: str = "",
+    api_key: str = "",
+    sigv4_region: str = "",
+    ca: Path | None = None,
+    verify: bool = True,
+    timeout: float = 30.0,
+    pool: int = 16,
+    compress: bool = False,
+    **options: Any,
+) -> ClusterEngine:
+    """An engine on the OpenSearch at ``urls`` (several nodes separated by commas).
+
+    Args:
+        user, password, api_key, sigv4_region: one way to sign in, or none.
+        ca, verify: how the server's certificate is checked.
+        timeout: seconds for one request, retries included.
+        pool: connections kept open per node.
+        compress: whether requests are gzipped.
+        options: those of ``cluster.opening.open_engine``.
+
+    Raises what ``open_engine`` does, and ``SettingsError`` for an address that is none.
+    """
+    reached = access(
+        "opensearch", urls, user=user, password=password, api_key=api_key, sigv4_region=sigv4_region,
+        ca=ca, verify=verify, timeout=timeout, pool=pool, compress=compress,
+    )  # fmt: skip
+    from hybrid_search.engines.opensearch.transport import OpenSearchTransport
+
+    return open_engine(OpenSearchTransport(reached), "opensearch", **options)
