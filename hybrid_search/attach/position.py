@@ -66,6 +66,7 @@ class PositionFile:
         return Position(**given) if isinstance(given, dict) and given.get("uuid") == uuid else Position(uuid)
 
     def write(self, position: Position) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         part = self.path.with_suffix(f".{os.getpid()}.part")
         part.write_bytes(orjson.dumps(asdict(position)))
         part.replace(self.path)

@@ -1,0 +1,207 @@
+"""A side index follows a foreign one: first reading, changes, deletions, crashes on the way; theirs is only read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from typer.testing import CliRunner
+
+from hybrid_search.attach.config import AttachConfig, load_config
+from hybrid_search.attach.position import PositionFile
+from hybrid_search.attach.propose import propose
+from hybrid_search.attach.source import Source, describe
+from hybrid_search.attach.sync import Follower
+from hybrid_search.attach.writing import attach_file
+from hybrid_search.cli.main import app
+from hybrid_search.engines.base import scan_all
+from hybrid_search.engines.embedded import EmbeddedEngine
+from hybrid_search.errors import ConflictError, EngineUnavailable
+from tests.attach.conftest import Server
+from tests.attach.shops import COUNT, SHOPS, Shop
+from tests.indexing_parts import DrawnPictures
+
+
+class Side:
+    """A side index in a folder, and a follower of a foreign index whose file was proposed by us."""
+
+    def __init__(self, server: Server, index: str, home: Path, **follow: Any) -> None:
+        self.server, self.index, self.home = server, index, home
+        told = describe(server.transport, index)
+        made = propose(told, Source(server.transport, told).sample(200))
+        path = home / "attach.toml"
+        home.mkdir(exist_ok=True)
+        path.write_text(attach_file(server.url, told, made).replace('image_base = ""', 'image_base = "https://shop.example/media"'))
+        config = load_config(path)
+        self.config: AttachConfig = config.model_copy(update={"follow": config.follow.model_copy(update=follow)})
+        self.engine = EmbeddedEngine(home, index=False)
+        self.positions = PositionFile(home, server.url, index)
+
+    def follower(self, transport: Any = None) -> Follower:
+        transport = transport or self.server.transport
+        source = Source(transport, describe(self.server.transport, self.index), self.config.source.filter)
+        return Follower(source, self.engine, self.config, DrawnPictures(), self.positions)
+
+    def titles(self) -> dict[str, str]:
+        return {document.id: document.body["title"] for document in scan_all(self.engine)}
+
+    def close(self) -> None:
+        self.engine.close()
+
+
+@pytest.fixture
+def closing() -> Iterator[list[Side]]:
+    sides: list[Side] = []
+    yield sides
+    for side in sides:
+        side.close()
+
+
+TITLE = {"magento": "name", "elasticpress": "post_title", "nested": "title"}
+
+
+def renamed(shop: Shop, number: int, text: str, changed: Any) -> tuple[str, dict[str, Any]]:
+    """Thing ``number`` with another title, written by the shop's own indexer at time or revision ``changed``."""
+    id_, body = shop.document(number)
+    body[TITLE[shop.name]] = {"en": text} if shop.name == "nested" else text
+    key = {"magento": "updated_at", "elasticpress": "post_modified_gmt", "nested": "revision"}[shop.name]
+    return id_, {**body, key: changed}
+
+
+LATER: dict[str, Any] = {"magento": "2026-05-01 10:00:00", "elasticpress": "2026-05-01 10:00:00", "nested": 9_000}
+OURS = {"magento": "1007", "elasticpress": "507", "nested": "N-007"}
+
+
+@pytest.mark.parametrize("shop", SHOPS.values(), ids=SHOPS)
+def test_a_side_index_follows_theirs(server: Server, shop: Shop, tmp_path: Path, closing: list[Side]) -> None:
+    index = server.make(shop)
+    side = Side(server, index, tmp_path / "home", **({"overlap": 10} if shop.name == "nested" else {}))
+    closing.append(side)
+    products = COUNT - 1 if shop.name == "elasticpress" else COUNT
+    before = server.fingerprint(index)
+    first = side.follower().round()
+    assert (first.kind, first.created, first.rejected, first.compared) == ("full", products, 0, True)
+    again = side.follower().round()
+    assert (again.kind, again.created, again.updated, again.deleted) == ("changes", 0, 0, 0)
+    assert server.fingerprint(index) == before  # three readings later theirs is what it was, operation counts included
+
+    gone, _ = shop.document(9)
+    server.write(index, [renamed(shop, 7, "A new name", LATER[shop.name])])
+    server.transport.request("DELETE", f"/{index}/_doc/{gone}", params={"refresh": "true"})
+    changed = side.follower().round(compare=True)
+    assert (changed.kind, changed.created, changed.updated, changed.deleted) == ("changes", 0, 1, 1)
+    assert changed.accepted < products / 2  # the overlap, not everything
+    assert side.titles()[OURS[shop.name]] == "A new name"
+    assert len(side.titles()) == products - 1
+
+
+def test_a_write_that_comes_late_is_found_within_the_overlap(server: Server, tmp_path: Path, closing: list[Side]) -> None:
+    """Their clock gave it a time before one that we have seen already."""
+    shop = SHOPS["magento"]
+    index = server.make(shop)
+    side = Side(server, index, tmp_path / "home")
+    closing.append(side)
+    side.follower().round()
+    last = "2026-03-03 01:15:00"  # of thing 49
+    server.write(index, [renamed(shop, 3, "Late by a minute", "2026-03-03 01:14:00")])
+    assert last == shop.document(COUNT - 1)[1]["updated_at"]
+    assert side.follower().round().updated == 1
+    assert side.titles()["1003"] == "Late by a minute"
+
+
+class Breaking:
+    """The server's transport, until ``after`` searches have been sent."""
+
+    def __init__(self, transport: Any, after: int) -> None:
+        self._transport, self.left, self.url = transport, after, transport.url
+
+    def request(self, method: str, path: str, *args: Any, **more: Any) -> Any:
+        if path == "/_search":
+            self.left -= 1
+            if self.left < 0:
+                raise EngineUnavailable("The server went away.")
+        return self._transport.request(method, path, *args, **more)
+
+    def close(self) -> None: ...
+
+
+def test_a_first_reading_goes_on_where_it_was_cut_off(server: Server, tmp_path: Path, closing: list[Side]) -> None:
+    index = server.make(SHOPS["nested"], count=1_200)
+    side = Side(server, index, tmp_path / "home")
+    closing.append(side)
+    with pytest.raises(EngineUnavailable):
+        side.follower(Breaking(server.transport, 1)).round()
+    assert len(side.titles()) == 500
+    rest = side.follower().round()
+    assert (rest.kind, rest.created, rest.unchanged) == ("full", 700, 1)  # the one it stopped at is read twice
+    assert len(side.titles()) == 1_200
+
+
+def test_an_index_built_anew_under_an_alias_is_read_anew(server: Server, tmp_path: Path, closing: list[Side]) -> None:
+    shop = SHOPS["magento"]
+    one = server.make(shop, name="one")
+    alias = f"{server.prefix}-shop"
+    server.transport.request("POST", "/_aliases", {"actions": [{"add": {"index": one, "alias": alias}}]})
+    side = Side(server, alias, tmp_path / "home")
+    closing.append(side)
+    side.follower().round()
+    two = server.make(shop, name="two", count=40)
+    swap = [{"remove": {"index": one, "alias": alias}}, {"add": {"index": two, "alias": alias}}]
+    server.transport.request("POST", "/_aliases", {"actions": swap})
+    summary = side.follower().round()
+    assert (summary.kind, summary.unchanged, summary.deleted) == ("full", 40, 10)
+
+
+def test_an_emptied_index_deletes_nothing_unasked(server: Server, tmp_path: Path, closing: list[Side]) -> None:
+    index = server.make(SHOPS["magento"])
+    side = Side(server, index, tmp_path / "home")
+    closing.append(side)
+    side.follower().round()
+    for number in range(30):
+        server.transport.request("DELETE", f"/{index}/_doc/{1000 + number}")
+    server.transport.request("POST", f"/{index}/_refresh")
+    with pytest.raises(ConflictError, match="30 of our 50.*delete_at_most"):
+        side.follower().round(compare=True)
+    assert len(side.titles()) == COUNT
+
+
+def test_without_a_time_field_everything_is_read_each_time(server: Server, tmp_path: Path, closing: list[Side]) -> None:
+    shop = SHOPS["magento"]
+    index = server.make(shop)
+    side = Side(server, index, tmp_path / "home", field="")
+    closing.append(side)
+    side.follower().round()
+    server.write(index, [renamed(shop, 7, "A new name", "2020-01-01 00:00:00")])
+    summary = side.follower().round()
+    assert (summary.kind, summary.updated, summary.unchanged) == ("full", 1, COUNT - 1)
+
+
+def test_two_followers_of_one_index_are_refused(server: Server, tmp_path: Path, closing: list[Side]) -> None:
+    side = Side(server, server.make(SHOPS["magento"], count=1), tmp_path / "home")
+    closing.append(side)
+    with side.positions.hold(), pytest.raises(ConflictError, match="Another process"), PositionFile(side.home, server.url, side.index).hold():
+        pass
+
+
+def test_the_command_follows_once_and_lists_rejects(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = SHOPS["magento"]
+    index = server.make(shop)
+    bad_id, bad = shop.document(4)
+    server.write(index, [(bad_id, {**bad, "price_0_1": -1})])
+    monkeypatch.chdir(tmp_path)
+    runner = CliRunner()
+    runner.invoke(app, ["attach", "--url", server.url, "--index", index])
+    text = Path("attach.toml").read_text().replace('image_base = ""', 'image_base = "https://shop.example/media"')
+    Path("attach.toml").write_text(text)
+    started = time.monotonic()
+    done = runner.invoke(app, ["attach", "sync", "--once", "--home", "home", "--json"])
+    assert done.exit_code == 1, done.output
+    told = orjson.loads(done.stdout)
+    assert (told["created"], told["rejected"], told["kind"]) == (COUNT - 1, 1, "full")
+    (reject,) = [orjson.loads(line) for line in Path("home/attach/rejects.jsonl").read_bytes().splitlines()]
+    assert (reject["id"], reject["field"]) == (bad_id, "price")
+    assert time.monotonic() - started < 60
