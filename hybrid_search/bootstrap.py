@@ -6,7 +6,9 @@ import os
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from hybrid_search.catalog.images import ImageIntake, ImageLimits
 from hybrid_search.catalog.roots import ImageRoots
@@ -17,9 +19,11 @@ from hybrid_search.engines.changes import ChangeStore
 from hybrid_search.engines.embedded import EmbeddedEngine
 from hybrid_search.engines.embedded.changes import EmbeddedChanges
 from hybrid_search.errors import EngineUnavailable
-from hybrid_search.indexing.spaces import ensure_spaces
+from hybrid_search.indexing.spaces import ensure_spaces, remember_encoders
+from hybrid_search.query.following import Follower
 from hybrid_search.query.parts import Encoders, SearchParts, SpaceReader
 from hybrid_search.settings import Settings
+from hybrid_search.types import Space
 
 FeedRequest = Callable[[], bool]
 """Asks the workers to look for pending products now; False when the broker cannot be reached (the feeder will look by itself)."""
@@ -40,13 +44,23 @@ class Services:
     search_parts: SearchParts
     changes: ChangeStore
     request_feed: FeedRequest = _nobody_to_ask
+    follower: Follower | None = None
 
     def close(self) -> None:
+        if self.follower is not None:
+            self.follower.close()
         self.changes.close()
         self.engine.close()
 
 
-def build(settings: Settings, *, index: bool = True, make_spaces: bool = True, request_feed: FeedRequest = _nobody_to_ask) -> Services:
+def build(
+    settings: Settings,
+    *,
+    index: bool = True,
+    make_spaces: bool = True,
+    request_feed: FeedRequest = _nobody_to_ask,
+    follow: bool = False,
+) -> Services:
     """Join the parts for one process (after a fork, never before).
 
     Args:
@@ -54,6 +68,7 @@ def build(settings: Settings, *, index: bool = True, make_spaces: bool = True, r
         index: whether this process may take the embedded engine's indexing over when nobody else does it.
         make_spaces: whether missing spaces of these encoders are made; off for whoever only looks.
         request_feed: how a write asks the workers to begin at once.
+        follow: whether this process serves queries and therefore loads the models of a cut-over ahead of it.
 
     Raises:
         EngineUnavailable: the home folder cannot be used.
@@ -61,40 +76,97 @@ def build(settings: Settings, *, index: bool = True, make_spaces: bool = True, r
     """
     intake = open_intake(settings)
     text, image = text_encoder(settings.text_encoder), image_encoder(settings.image_encoder)
-    encoders = Encoders({text.card.name: text}, {image.card.name: image})
     engine = open_engine(settings, index=index)
+    control = ControlReader(engine)
+    encoders = Encoders({text.card.name: text}, {image.card.name: image}, lambda: control.current()[1].encoders)
     if make_spaces:
-        ensure_spaces(engine, text.card, image.card)
+        make_default_spaces(engine, settings)
     parts = SearchParts(
         engine=engine,
-        control=ControlReader(engine),
-        spaces=SpaceReader(engine, (text.card.name, image.card.name)),
+        control=control,
+        spaces=SpaceReader(engine, encoders.at_hand if follow else partial(_asks, encoders, control)),
         encoders=encoders,
         intake=intake,
-        secret=cursor_secret(settings.home),
+        secret=settings.cursor_secret.get_secret_value().encode() or cursor_secret(settings.home),
         max_query_chars=settings.max_query_chars,
         max_window=settings.max_window,
         timeout=settings.search_timeout,
     )
-    return Services(settings, engine, intake, encoders, parts, open_changes(settings), request_feed)
+    changes = open_changes(settings)
+    return Services(settings, engine, intake, encoders, parts, changes, request_feed, Follower(parts) if follow else None)
+
+
+def _asks(encoders: Encoders, control: ControlReader, space: Space) -> bool:
+    """Which versions a process asks that prepares nothing: those of its settings' models, and a pinned one whose model it can make."""
+    pinned = space.key in control.current()[1].active_spaces.values()
+    return encoders.at_hand(space) or (pinned and encoders.can_ask(space))
 
 
 def open_for_loading(settings: Settings, *, index: bool = True) -> tuple[Engine, ImageIntake]:
     """The engine with its spaces made, and the intake: all that loading a catalogue needs. Raises as ``build`` does."""
     engine = open_engine(settings, index=index)
-    ensure_spaces(engine, text_encoder(settings.text_encoder).card, image_encoder(settings.image_encoder).card)
+    make_default_spaces(engine, settings)
     return engine, open_intake(settings)
 
 
+def make_default_spaces(engine: Engine, settings: Settings) -> None:
+    """The spaces of the settings' encoders, where they are missing, and a note of how other processes make these encoders.
+
+    A name that is pinned in the control document gets no new version by itself: somebody has taken it in hand.
+    """
+    text, image = text_encoder(settings.text_encoder).card, image_encoder(settings.image_encoder).card
+    _, control = ControlReader(engine).current()
+    ensure_spaces(engine, text, image, pinned=control.active_spaces)
+    remember_encoders(engine, {text.name: settings.text_encoder, image.name: settings.image_encoder})
+
+
 def open_engine(settings: Settings, *, index: bool = True) -> Engine:
-    """The engine that the settings name. Raises ``EngineUnavailable``."""
-    return EmbeddedEngine(
-        settings.home,
-        vector_dtype=settings.vector_dtype,
-        max_attempts=settings.max_attempts,
-        retry_pause=settings.retry_pause,
-        index=index,
-    )
+    """The engine that the settings name. Raises ``EngineUnavailable``, and ``SettingsError`` where its address or extra is missing."""
+    if settings.engine == "embedded":
+        return EmbeddedEngine(
+            settings.home,
+            vector_dtype=settings.vector_dtype,
+            max_attempts=settings.max_attempts,
+            retry_pause=settings.retry_pause,
+            index=index,
+        )
+    options = server_options(settings)
+    if settings.engine == "opensearch":
+        from hybrid_search.engines.opensearch import open_opensearch
+
+        return open_opensearch(settings.opensearch_url, **options)
+    from hybrid_search.engines.elasticsearch import open_elasticsearch
+
+    return open_elasticsearch(settings.elasticsearch_url, **options)
+
+
+def server_options(settings: Settings) -> dict[str, Any]:
+    """What the engines on a search server take from the settings, address aside."""
+    return server_access(settings) | {
+        "prefix": settings.index_prefix,
+        "max_attempts": settings.max_attempts,
+        "retry_pause": settings.retry_pause,
+        "knn_exact_up_to": settings.knn_exact_up_to,
+        "shards": settings.server_shards,
+        "replicas": settings.server_replicas,
+        "codec": settings.server_vector_codec,
+        "mappings": settings.server_mappings,
+    }
+
+
+def server_access(settings: Settings) -> dict[str, Any]:
+    """How a search server is signed in to and talked to."""
+    return {
+        "user": settings.server_user,
+        "password": settings.server_password.get_secret_value(),
+        "api_key": settings.server_api_key.get_secret_value(),
+        "sigv4_region": settings.server_sigv4_region,
+        "ca": settings.server_ca,
+        "verify": settings.server_verify,
+        "timeout": settings.server_timeout,
+        "pool": settings.server_pool,
+        "compress": settings.server_compress,
+    }
 
 
 def open_changes(settings: Settings) -> ChangeStore:

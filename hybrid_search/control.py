@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from hybrid_search.errors import EngineError, QueryError
+from hybrid_search.errors import ConflictError, EngineError, QueryError
 from hybrid_search.schema import TEXT_FIELDS
 
 Weight = Annotated[float, Field(ge=0, le=1_000, allow_inf_nan=False)]
@@ -20,6 +21,8 @@ Weight = Annotated[float, Field(ge=0, le=1_000, allow_inf_nan=False)]
 LEG_NAMES = ("bm25", "text", "cross", "image")
 """Keyword match; words → text vectors; words → picture vectors; pictures → picture vectors."""
 
+EDIT_TRIES = 20
+"""Times that an edit of the document starts over because somebody else wrote."""
 
 _AMOUNT = r"-?\d{1,9}%?"
 _SHOULD_MATCH = rf"^({_AMOUNT}|\d{{1,9}}<{_AMOUNT}( +\d{{1,9}}<{_AMOUNT})*)$"
@@ -71,7 +74,21 @@ class Control(BaseModel):
     candidates: int = Field(200, ge=10, le=1_000, description="Candidates asked of each leg.")
     active_spaces: dict[str, str] = Field(
         default_factory=dict,
-        description='Space key in use by space name, as in {"text": "text_1"}; a name left out uses the newest complete version.',
+        description='Space key in use by space name, as in {"text": "text_1"}. A name listed is pinned: only `spaces cutover` and `rollback`'
+        " move it. A name left out uses the newest complete version by itself.",
+    )
+    previous_spaces: dict[str, str] = Field(
+        default_factory=dict, description="What `spaces rollback` returns to, by space name; written by `spaces cutover`."
+    )
+    prepared_spaces: tuple[str, ...] = Field(
+        (), description="Space keys whose query models every API process loads now, ahead of a cut-over; written by `spaces cutover`."
+    )
+    encoders: dict[str, str] = Field(
+        default_factory=dict,
+        description="Encoder, in the form of the setting text_encoder, by model name: how processes make a model that their settings do not name.",
+    )
+    backfill_per_second: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="Products of a backfill that are embedded per second at most; 0 is no limit. Live changes are never held back."
     )
 
 
@@ -93,6 +110,26 @@ def parse_control(body: Mapping[str, Any]) -> Control:
         raise QueryError(
             f"control.{name} is wrong: {first['msg']}.", field=name, value=first.get("input"), remedy="See docs/reference/control.md."
         ) from err
+
+
+def edit_control(store: ControlStore, change: Callable[[dict[str, Any]], None]) -> tuple[int, Control]:
+    """Apply ``change`` to the stored body, again where somebody else wrote meanwhile; returns the new version and document.
+
+    Nothing is written where nothing changes. Raises ``QueryError`` for a wrong result, ``ConflictError`` when others write all the time.
+    """
+    for tries_left in reversed(range(EDIT_TRIES)):
+        version, stored = store.read_control()
+        body = copy.deepcopy(dict(stored))
+        change(body)
+        if body == stored:
+            return version, parse_control(stored)
+        control = parse_control(body)
+        try:
+            return store.write_control(body, expected_version=version), control
+        except ConflictError:
+            if not tries_left:
+                raise
+    raise AssertionError("unreachable")
 
 
 class ControlReader:

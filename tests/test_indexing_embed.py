@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from hybrid_search.errors import EncoderError
-from hybrid_search.indexing.embed import EmbedLimits
+from hybrid_search.indexing.embed import LACKING_PAUSE, EmbedLimits
 from hybrid_search.indexing.faults import Fault
 from hybrid_search.indexing.pictures import encode_pictures
 from hybrid_search.indexing.towers import ImageTower
@@ -195,7 +195,12 @@ def test_a_model_that_cannot_be_had_is_the_reason_of_the_failure(shop: Shop) -> 
     shop.put(product(1))
     shop.embed_all()
     assert shop.ledger("p1")["text_1"] == READY
-    assert shop.ledger("p1")["text_2"] == ("pending", 1, "model: No text encoder 'another-model' here.")
+    assert shop.ledger("p1")["text_2"] == ("pending", 0, "model: No text encoder 'another-model' here.")
+    shop.now += LACKING_PAUSE - 1
+    assert shop.embed_all() == [], "left alone for a while"
+    shop.now += 1
+    assert [report.failed for report in shop.embed_all()] == [1], "then asked again, without an attempt"
+    assert shop.ledger("p1")["text_2"][:2] == ("pending", 0)
 
 
 def test_weights_that_do_not_load_fail_the_products_not_the_worker(shop: Shop) -> None:
@@ -205,7 +210,7 @@ def test_weights_that_do_not_load_fail_the_products_not_the_worker(shop: Shop) -
     shop.text.before = missing
     shop.put(product(1, color(1)))
     shop.embed_all()
-    assert shop.ledger("p1") == {"text_1": ("pending", 1, "model: The weights are not there. Fetch them."), "image_1": READY}
+    assert shop.ledger("p1") == {"text_1": ("pending", 0, "model: The weights are not there. Fetch them."), "image_1": READY}
 
 
 def test_a_chunk_that_takes_too_long_gives_the_rest_back(shop: Shop) -> None:

@@ -19,6 +19,12 @@ class ListBroker:
 
     queues: dict[Priority, list[Chunk]] = field(default_factory=lambda: {priority: [] for priority in Priority})
     broken: bool = False
+    allowed: int = 0
+    asked: list[float] = field(default_factory=list)
+
+    def backfill_allowance(self, per_second: float) -> int:
+        self.asked.append(per_second)
+        return self.allowed
 
     def waiting(self) -> Mapping[Priority, int]:
         return {priority: len(chunks) for priority, chunks in self.queues.items()}
@@ -164,3 +170,30 @@ def test_what_was_lost_among_others_is_sent_as_soon_as_they_are_done(shop: Shop)
     while any(broker.waiting().values()):
         shop.embed(broker.take().id)
     assert round_of(shop, broker, max_open=6) == FeedRound(sent_again=1), "looking did not make its wait begin anew"
+
+
+def test_a_throttled_backfill_waits_and_live_changes_do_not(shop: Shop) -> None:
+    broker = ListBroker(allowed=3)
+    shop.put(*(product(i) for i in range(10)), priority=Priority.BACKFILL)
+    shop.put(*(product(i) for i in range(10, 16)))
+
+    def throttled() -> list[tuple[Priority, int]]:
+        feed(
+            shop.engine,
+            broker,
+            lambda: shop.engine.status().queue,
+            max_open=99,
+            chunk_size=4,
+            chunk_silence=12.0,
+            queue_silence=30.0,
+            backfill_per_second=20.0,
+        )
+        sent = [(priority, len(chunk.product_ids)) for priority, chunks in broker.queues.items() for chunk in chunks]
+        broker.flush()
+        return sent
+
+    assert throttled() == [(Priority.LIVE, 4), (Priority.LIVE, 2), (Priority.BACKFILL, 3)]
+    broker.allowed = 0
+    assert throttled() == []
+    assert broker.asked == [20.0, 20.0]
+    assert [len(chunk.product_ids) for chunk in shop.engine.open_chunks(at_most=99, size=9)] == [7]

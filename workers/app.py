@@ -127,6 +127,23 @@ def create_app(settings: Settings) -> Celery:
     return app
 
 
+ALLOWANCE_KEY = "hybrid-search:backfill"
+BURST_SECONDS = 2.0
+"""A throttled backfill that nobody fed for a while makes up for this many seconds at most."""
+
+_ALLOWANCE = """
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1e6
+local rate, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
+local last = tonumber(redis.call('GET', KEYS[1]) or now - burst)
+if last < now - math.max(burst, 1 / rate) or last > now then last = now - math.max(burst, 1 / rate) end
+local products = math.floor((now - last) * rate + 1e-6)
+redis.call('SET', KEYS[1], string.format('%.6f', last + products / rate), 'EX', 3600)
+return products
+"""
+"""A bucket that all feeders share: the key holds up to when products were allowed. An emptied Redis allows one burst, nothing worse."""
+
+
 class CeleryBroker:
     """``hybrid_search.indexing.feeder.Broker`` on a Celery app. Raises ``OperationalError`` when Redis cannot be reached."""
 
@@ -137,6 +154,11 @@ class CeleryBroker:
         with self._app.pool.acquire(block=True) as connection:
             client = connection.default_channel.client
             return {priority: int(client.llen(priority.value)) for priority in Priority}
+
+    def backfill_allowance(self, per_second: float) -> int:
+        with self._app.pool.acquire(block=True) as connection:
+            client = connection.default_channel.client
+            return int(client.eval(_ALLOWANCE, 1, ALLOWANCE_KEY, per_second, BURST_SECONDS))
 
     def send(self, chunk: Chunk) -> None:
         self._app.send_task("embed_chunk", (chunk.id, list(chunk.product_ids)), queue=chunk.priority.value)

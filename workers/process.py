@@ -5,17 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from PIL import Image
 
 from hybrid_search.bootstrap import Services, build
 from hybrid_search.encoders.base import ImageEncoder, TextEncoder
-from hybrid_search.errors import HybridSearchError
+from hybrid_search.engines.presence import Announcer, Presence, Roster, process_name
+from hybrid_search.errors import EncoderError, HybridSearchError
 from hybrid_search.indexing.embed import EmbedLimits
 from hybrid_search.indexing.maps import MapShelf
 from hybrid_search.indexing.producers import Producers
 from hybrid_search.settings import Settings
+
+ANNOUNCE_EVERY = 2.0
+"""Seconds between two looks at whether there is something new to say."""
 
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
@@ -31,6 +35,19 @@ class WorkerParts:
     services: Services
     producers: Producers
     limits: EmbedLimits
+    process: str = field(default_factory=process_name)
+
+    def presence(self) -> Presence:
+        """What this child says of itself: the spaces whose products it can embed, and why it cannot embed those of others."""
+        serves, faults = [], {}
+        for space in self.services.search_parts.spaces.spaces():
+            try:
+                _ = self.producers.text_encoder(space) if space.part == "text" else self.producers.image_producer(space)
+                serves.append(space.key)
+            except EncoderError as err:
+                faults[space.key] = str(err)
+        version, _ = self.services.search_parts.control.current()
+        return Presence(self.process, "worker", control_version=version, serves=tuple(serves), faults=faults)
 
     @property
     def text(self) -> TextEncoder:
@@ -48,7 +65,8 @@ def parts_of_process(settings: Settings) -> WorkerParts:
     with _lock:
         pid = os.getpid()
         if pid not in _parts:
-            _parts[pid] = _join(settings)
+            parts = _parts[pid] = _join(settings)
+            Announcer(Roster(parts.services.engine), parts.presence, every=ANNOUNCE_EVERY)
         return _parts[pid]
 
 

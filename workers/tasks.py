@@ -37,6 +37,7 @@ def feed(self: Task) -> None:
             chunk_size=settings.chunk_size,
             chunk_silence=settings.chunk_silence,
             queue_silence=settings.queue_silence,
+            backfill_per_second=parts.services.search_parts.control.current()[1].backfill_per_second,
         )
         for action, chunks in (("sent", done.sent), ("sent_again", done.sent_again), ("given_up", done.given_up)):
             FEED_CHUNKS.labels(action).inc(chunks)

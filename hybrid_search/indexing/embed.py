@@ -26,6 +26,10 @@ from hybrid_search.telemetry.metrics import EMBED_FAILURES, EMBEDDED
 from hybrid_search.types import Document, FailureWrite, FloatVector, LedgerEntry, Space, State, VectorWrite
 
 
+LACKING_PAUSE = 30.0
+"""Seconds for which a product is left alone in a space whose model this worker does not have: another worker, or a mended one, may take it."""
+
+
 @dataclass(frozen=True, slots=True)
 class EmbedLimits:
     """Times in seconds. ``seconds`` bounds one chunk: what is left then goes back to the feeder. The rest as in ``Settings``."""
@@ -197,7 +201,8 @@ def _assemble(todo: _Todo, producer: ImageProducer, outputs: Outputs, done: _Gro
     may_mend = any(fault.transient for _, fault in bad)
     # A product with some good pictures waits for the tries of the others; on the last one it goes with what it has.
     if error and (not rows or (may_mend and not todo.last_try)):
-        done.failures.append(FailureWrite(todo.document.id, todo.space.key, todo.entry.parts, error, final=not may_mend))
+        postpone = LACKING_PAUSE if any(fault.reason == "model" for _, fault in bad) else None
+        done.failures.append(FailureWrite(todo.document.id, todo.space.key, todo.entry.parts, error, final=not may_mend, postpone=postpone))
         return
     vectors = producer.finish(np.stack(rows), group_of(todo.document))
     done.vectors.append(VectorWrite(todo.document.id, todo.space.key, todo.entry.parts, vectors, error))
@@ -209,4 +214,5 @@ def group_of(document: Document) -> str:
 
 
 def _failure(todo: _Todo, fault: Fault) -> FailureWrite:
-    return FailureWrite(todo.document.id, todo.space.key, todo.entry.parts, str(fault), final=not fault.transient)
+    postpone = LACKING_PAUSE if fault.reason == "model" else None
+    return FailureWrite(todo.document.id, todo.space.key, todo.entry.parts, str(fault), final=not fault.transient, postpone=postpone)

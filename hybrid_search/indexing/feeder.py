@@ -23,6 +23,10 @@ class Broker(Protocol):
 
     def send(self, chunk: Chunk) -> None: ...
 
+    def backfill_allowance(self, per_second: float) -> int:
+        """Products of a backfill that may be fed now, so that all feeders together stay at ``per_second`` (> 0); asking uses them up."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class FeedRound:
@@ -42,8 +46,11 @@ def feed(
     chunk_size: int,
     chunk_silence: float,
     queue_silence: float,
+    backfill_per_second: float = 0.0,
 ) -> FeedRound:
     """One round. ``queue`` tells the engine's counts; times in seconds (``Settings`` has the meaning of each).
+
+    With ``backfill_per_second`` a backfill is fed no faster than that, whoever feeds; live changes are never held back.
 
     A send that fails half-way loses nothing: the chunks stay queued in the ledger and are sent again once they are stale.
     """
@@ -52,7 +59,8 @@ def feed(
     counts = queue()
     if counts.queued and counts.oldest_queued > queue_silence:
         sent_again = _send_lost(ledger, broker, queue_silence)
-    chunks = ledger.open_chunks(at_most=max_open, size=chunk_size)
+    allowed = broker.backfill_allowance(backfill_per_second) if backfill_per_second else None
+    chunks = ledger.open_chunks(at_most=max_open, size=chunk_size, backfill=allowed)
     for chunk in chunks:
         broker.send(chunk)
     return FeedRound(given_up, sent_again, len(chunks))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from hybrid_search.control import ControlStore, edit_control
 from hybrid_search.encoders.base import ModelCard
 from hybrid_search.engines.base import Vectors
 from hybrid_search.errors import ConflictError
@@ -29,14 +30,15 @@ def default_spaces(text: ModelCard, image: ModelCard) -> tuple[Space, ...]:
     )
 
 
-def ensure_spaces(engine: Vectors, text: ModelCard, image: ModelCard) -> tuple[Space, ...]:
+def ensure_spaces(engine: Vectors, text: ModelCard, image: ModelCard, *, pinned: Collection[str] = ()) -> tuple[Space, ...]:
     """Create what is missing of the default spaces: a model that no version of a space has gets the next version. Returns all spaces.
 
-    Older versions stay until somebody drops them: they answer until the new one is complete. Safe when several processes call it at once.
+    Older versions stay until somebody drops them: they answer until the new one is complete. A name in ``pinned`` that has a version gets
+    no other. Safe when several processes call it at once.
     """
     for wanted in default_spaces(text, image):
         versions = versions_of(engine.spaces(), wanted.name)
-        if not any(_alike(space, wanted) for space in versions):
+        if not any(_alike(space, wanted) for space in versions) and not (versions and wanted.name in pinned):
             add_version(engine, wanted)
     return engine.spaces()
 
@@ -53,6 +55,16 @@ def add_version(engine: Vectors, wanted: Space) -> Space:
         except ConflictError:  # somebody else was first with this version
             continue
         return fresh
+
+
+def remember_encoders(store: ControlStore, specs: Mapping[str, str]) -> None:
+    """Note in the control document how each model is made, by name, so that processes with other settings can make it too.
+
+    A model whose spec is its name needs no note.
+    """
+    news = {model: spec for model, spec in specs.items() if model != spec}
+    if news:
+        edit_control(store, lambda body: body.update(encoders={**body.get("encoders", {}), **news}))
 
 
 def versions_of(spaces: Sequence[Space], name: str) -> list[Space]:

@@ -129,8 +129,10 @@ def mean_direction(vectors: FloatMatrix) -> FloatVector:
 
 def image_side(parts: SearchParts, space: Space) -> int:
     """The shortest side in pixels that the space's query model needs; 0 (whole pictures) when this process does not have it."""
-    encoder = parts.encoders.image.get(space.query_models.get("image", ""))
-    return 0 if encoder is None else encoder.card.image_size
+    try:
+        return parts.encoders.image_encoder(space.query_models.get("image", "")).card.image_size
+    except EncoderError:  # told by the leg that lacks it
+        return 0
 
 
 def read_image(image: ImageInput, parts: SearchParts, *, min_side: int) -> Image:

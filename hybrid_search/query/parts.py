@@ -7,10 +7,14 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Protocol, TypeVar
+
+from PIL import Image
 
 from hybrid_search.catalog.images import ImageIntake
 from hybrid_search.control import ControlReader
-from hybrid_search.encoders.base import ImageEncoder, TextEncoder
+from hybrid_search.encoders.base import ImageEncoder, ModelCard, TextEncoder
+from hybrid_search.encoders.registry import IMAGE_ENCODERS, TEXT_ENCODERS, image_encoder, text_encoder
 from hybrid_search.engines.base import Engine
 from hybrid_search.errors import EncoderError, EngineError
 from hybrid_search.types import FloatVector, Space, State
@@ -19,43 +23,112 @@ COMPLETE = 0.995
 """A newer version of a space takes over by itself when it has vectors for this share of the products that the older one has them for."""
 
 
-@dataclass(frozen=True, slots=True)
 class Encoders:
-    """The towers of this process, by model name (``ModelCard.name``)."""
+    """The towers of this process, by model name (``ModelCard.name``): those of its settings, and others that it can make. Threads may share it.
 
-    text: Mapping[str, TextEncoder]
-    image: Mapping[str, ImageEncoder]
+    Args:
+        text: text towers of the settings.
+        image: image towers of the settings.
+        specs: how other models are made, by model name (``Control.encoders``); a model of the registry needs no line there.
+    """
+
+    def __init__(
+        self,
+        text: Mapping[str, TextEncoder],
+        image: Mapping[str, ImageEncoder],
+        specs: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        self.text = text
+        self.image = image
+        self._specs = specs
+        self._ready: set[tuple[str, str]] = set()
 
     def text_encoder(self, model: str) -> TextEncoder:
-        """Raises ``EncoderError`` when the space was filled by a model that this process does not have."""
-        if model not in self.text:
-            raise EncoderError(
-                f"No text encoder {model!r} here.",
-                field="text_encoder",
-                value=model,
-                remedy=f"Set text_encoder to it; known: {', '.join(self.text)}.",
-            )
-        return self.text[model]
+        """Raises ``EncoderError`` when this process neither has nor can make the model."""
+        if model in self.text:
+            return self.text[model]
+        return self._made(model, "text", TEXT_ENCODERS, text_encoder)
 
     def image_encoder(self, model: str) -> ImageEncoder:
-        """Raises ``EncoderError`` when the space was filled by a model that this process does not have."""
-        if model not in self.image:
+        """Raises ``EncoderError`` when this process neither has nor can make the model."""
+        if model in self.image:
+            return self.image[model]
+        return self._made(model, "image", IMAGE_ENCODERS, image_encoder)
+
+    def can_ask(self, space: Space) -> bool:
+        """Whether this process can make the space's query models, as far as that is known without loading weights."""
+        try:
+            for modality, model in space.query_models.items():
+                _ = self.text_encoder(model) if modality == "text" else self.image_encoder(model)
+        except EncoderError:
+            return False
+        return True
+
+    def at_hand(self, space: Space) -> bool:
+        """Whether queries can be encoded for the space without loading anything new: its models are the settings', or were prepared."""
+        own = {"text": self.text, "image": self.image}
+        return all(model in own[modality] or (modality, model) in self._ready for modality, model in space.query_models.items())
+
+    def prepare(self, space: Space) -> None:
+        """Load the space's query models and encode once with each. Raises ``EncoderError`` when one cannot be had."""
+        for modality, model in space.query_models.items():
+            if modality == "text":
+                self.text_encoder(model).encode_queries(["ready"])
+            else:
+                self.image_encoder(model).encode_queries([Image.new("RGB", (64, 64), "grey")])
+            self._ready.add((modality, model))
+
+    def _made(self, model: str, modality: str, registry: Collection[str], make: Callable[[str], E]) -> E:
+        spec = self._specs().get(model, model if model in registry else "")
+        own = ", ".join(self.text if modality == "text" else self.image)
+        if not spec:
             raise EncoderError(
-                f"No image encoder {model!r} here.",
-                field="image_encoder",
+                f"No {modality} encoder {model!r} here.",
+                field=f"{modality}_encoder",
                 value=model,
-                remedy=f"Set image_encoder to it; known: {', '.join(self.image)}.",
+                remedy=f"Set {modality}_encoder to it, or name it in control.encoders; known: {own}.",
             )
-        return self.image[model]
+        encoder = make(spec)
+        if encoder.card.name != model:
+            raise EncoderError(
+                f"The encoder {spec!r} makes {encoder.card.name!r} here, not {model!r}.",
+                field="encoders",
+                value=spec,
+                remedy="Give this machine the same weights, or add a space for the new ones.",
+            )
+        return encoder
+
+
+class _Named(Protocol):
+    @property
+    def card(self) -> ModelCard: ...
+
+
+E = TypeVar("E", bound=_Named)
 
 
 class SpaceReader:
-    """Which space answers for each name, read from the engine at most every ``every`` seconds; the last answer stands when it cannot be read."""
+    """Which space answers for each name, read from the engine at most every ``every`` seconds; the last answer stands when it cannot be read.
 
-    def __init__(self, engine: Engine, models: Collection[str] = (), *, every: float = 1.0) -> None:
+    Args:
+        engine: where the spaces are.
+        prefer: versions that this process would rather ask, because it has their models; all of them by default.
+        every: seconds between two readings.
+        pinned: space key by name, before all that the control document says: for comparing two versions.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        prefer: Callable[[Space], bool] = lambda space: True,
+        *,
+        every: float = 1.0,
+        pinned: Mapping[str, str] | None = None,
+    ) -> None:
         self._engine = engine
-        self._models = frozenset(models)
+        self._prefer = prefer
         self._every = every
+        self._pinned = dict(pinned or {})
         self._lock = threading.Lock()
         self._due = 0.0
         self._seen: tuple[tuple[Space, ...], Mapping[str, int]] | None = None
@@ -63,11 +136,21 @@ class SpaceReader:
     def active(self, chosen: Mapping[str, str]) -> dict[str, Space]:
         """Space by name: the ``chosen`` key where it exists, else the newest complete version, else the oldest one.
 
-        Versions whose query models this process has (``models``) come first: while a shop moves from one encoder to another, each
-        process asks the version that it can encode for.
+        Versions that this process prefers come first: while a shop moves from one encoder to another, each process asks the version
+        that it can encode for.
 
         The first call waits for the engine's answer; raises ``EngineUnavailable`` when there has never been one.
         """
+        spaces, counts = self._read()
+        chosen = {**chosen, **self._pinned}
+        preferred = tuple(space for space in spaces if self._prefer(space))
+        return choose_spaces(spaces, counts, chosen) | choose_spaces(preferred, counts, chosen)
+
+    def spaces(self) -> tuple[Space, ...]:
+        """All of them, as last read; raises as ``active`` does."""
+        return self._read()[0]
+
+    def _read(self) -> tuple[tuple[Space, ...], Mapping[str, int]]:
         now = time.monotonic()
         if (now >= self._due or self._seen is None) and self._lock.acquire(blocking=self._seen is None):
             try:
@@ -81,13 +164,14 @@ class SpaceReader:
             finally:
                 self._lock.release()
         assert self._seen is not None
-        spaces, counts = self._seen
-        usable = tuple(space for space in spaces if self._models.issuperset(space.query_models.values()))
-        return choose_spaces(spaces, counts, chosen) | choose_spaces(usable, counts, chosen)
+        return self._seen
 
 
 def choose_spaces(spaces: tuple[Space, ...], ready: Mapping[str, int], chosen: Mapping[str, str]) -> dict[str, Space]:
-    """Pure form of ``SpaceReader.active``; ``ready`` counts by space key the products that have their vectors."""
+    """Pure form of ``SpaceReader.active``; ``ready`` counts by space key the products that have their vectors.
+
+    A name in ``chosen`` is pinned: no newer version takes over by itself, so that a cut-over and a rollback stay what they are.
+    """
     active: dict[str, Space] = {}
     for space in sorted(spaces, key=lambda s: s.version):
         before = active.get(space.name)
