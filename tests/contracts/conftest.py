@@ -1,17 +1,55 @@
-"""Engines under contract, by name: a new one is done when it passes."""
+"""Engines under contract, by name: a new one is done when it passes.
+
+A server's indices are made once per process and emptied between tests: making them takes seconds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from hybrid_search.engines.base import Engine
+from hybrid_search.engines.cluster.engine import ClusterEngine
+from hybrid_search.engines.cluster.indices import remove_all
+from hybrid_search.engines.cluster.server import Server
+from hybrid_search.engines.elasticsearch import open_elasticsearch
 from hybrid_search.engines.embedded import EmbeddedEngine
+from hybrid_search.engines.opensearch import open_opensearch
 from tests.contracts.engine_cases import MAX_ATTEMPTS, RETRY_PAUSE, Clock
 
-ENGINES = ("embedded",)
+SERVERS = {"opensearch": open_opensearch, "elasticsearch": open_elasticsearch}
+CHOSEN = os.environ.get("HYBRID_SEARCH_TEST_ENGINES", "embedded").replace(",", " ").split()
+ENGINES = tuple(name for name in ("embedded", *SERVERS) if name in CHOSEN)
+
+
+def empty(server: Server) -> None:
+    """Delete every document of an installation; its mappings stay."""
+    held = server.indices
+    indices = f"{held.products},{held.chunks},{held.meta},{held.towers}"
+    server.transport.request("POST", f"/{indices}/_refresh")
+    params = {"refresh": "true", "conflicts": "proceed"}
+    server.transport.request("POST", f"/{indices}/_delete_by_query", {"query": {"match_all": {}}}, params=params)
+
+
+@pytest.fixture(scope="session")
+def installation() -> Iterator[Callable[[str], Server]]:
+    """The installation of this process on a server, by product."""
+    opened: dict[str, ClusterEngine] = {}
+
+    def get(product: str) -> Server:
+        if product not in opened:
+            url = os.environ[f"{product.upper()}_URL"]
+            opened[product] = SERVERS[product](url, prefix=f"contract-{uuid.uuid4().hex[:8]}")
+        return opened[product].server
+
+    yield get
+    for engine in opened.values():
+        remove_all(engine.server.transport, engine.server.indices)
+        engine.close()
 
 
 @pytest.fixture
@@ -20,9 +58,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture(params=ENGINES)
-def engine(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Engine]:
-    """An empty engine on the test's clock; nothing of the truth side needs a search index."""
-    assert request.param == "embedded"
-    made = EmbeddedEngine(tmp_path / "home", max_attempts=MAX_ATTEMPTS, retry_pause=RETRY_PAUSE, index=False, clock=clock)
-    yield made
-    made.close()
+def engine(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock, installation: Callable[[str], Server]) -> Iterator[Engine]:
+    """An empty engine on the test's clock; nothing of the embedded engine's truth side needs a search index."""
+    if request.param in SERVERS:
+        server = installation(request.param)
+        empty(server)
+        yield ClusterEngine(server, max_attempts=MAX_ATTEMPTS, retry_pause=RETRY_PAUSE, clock=clock)
+    else:
+        made = EmbeddedEngine(tmp_path / "home", max_attempts=MAX_ATTEMPTS, retry_pause=RETRY_PAUSE, index=False, clock=clock)
+        yield made
+        made.close()

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hybrid_search.engines.base import ProductWrite
-from hybrid_search.engines.cluster.changes import body_difference, rewrite
 from hybrid_search.engines.cluster.documents import body, document_id, source, storable
-from hybrid_search.engines.cluster.entries import Change, Ledger, Spaces, content_put, difference, ledger_entries, read_ledger, stored_ledger
+from hybrid_search.engines.cluster.entries import Change, Ledger, Path, Spaces, content_put, difference, ledger_entries, read_ledger, stored_ledger
 from hybrid_search.engines.cluster.layout import OWN
+from hybrid_search.engines.cluster.rewriting import rewrite
 from hybrid_search.engines.cluster.server import Server
 from hybrid_search.engines.cluster.spaces import read_spaces
 from hybrid_search.types import Document, Priority, WriteResult
@@ -93,6 +93,12 @@ def _runs_of_unique_ids(writes: Sequence[ProductWrite]) -> Iterator[list[Product
     yield list(run.values())
 
 
+def _difference(old: Mapping[str, Any], new: Mapping[str, Any], above: Path = ()) -> Change:
+    """The change from one object to the other, key by key; values are replaced whole."""
+    put = {(*above, key): value for key, value in new.items() if key not in old or old[key] != value}
+    return Change(put, [(*above, key) for key in old if key not in new])
+
+
 def _put_run(server: Server, run: list[ProductWrite], spaces: Spaces, priority: Priority, now: float) -> list[WriteResult]:
     new = {write.product.id: (source(write.product), write.parts) for write in run}
 
@@ -103,9 +109,9 @@ def _put_run(server: Server, run: list[ProductWrite], spaces: Spaces, priority: 
         if stored is None:
             return Change(create={**fresh, OWN: {**fresh[OWN], **stored_ledger(after)}})
         old = {key: value for key, value in stored.items() if key != OWN}
-        change = body_difference(old, {key: value for key, value in fresh.items() if key != OWN})
+        change = _difference(old, {key: value for key, value in fresh.items() if key != OWN})
         generated = {key: value for key, value in stored.get(OWN, {}).items() if key not in _LEDGER_KEYS}
-        change = change.joined(body_difference(generated, fresh[OWN], (OWN,))).joined(difference(before, after))
+        change = change.joined(_difference(generated, fresh[OWN], (OWN,))).joined(difference(before, after))
         return change if change.set or change.remove else None
 
     outcomes = rewrite(server, new, decide)

@@ -10,10 +10,10 @@ import numpy as np
 
 from hybrid_search.engines.cluster import spaces as space_list
 from hybrid_search.engines.cluster.catalog import PAGE
-from hybrid_search.engines.cluster.changes import rewrite
 from hybrid_search.engines.cluster.documents import document_id, read_stored_vectors, storable, stored_vectors
 from hybrid_search.engines.cluster.entries import Change, Ledger, difference, read_ledger, vectors_written
 from hybrid_search.engines.cluster.layout import OWN, STATES
+from hybrid_search.engines.cluster.rewriting import require_written, rewrite
 from hybrid_search.engines.cluster.server import Server
 from hybrid_search.errors import ConflictError
 from hybrid_search.types import FloatMatrix, Space, State, VectorWrite, WriteResult
@@ -116,7 +116,7 @@ def _clean(server: Server, field: str) -> None:
             request["search_after"] = after
         params = {"allow_partial_search_results": "false"}
         hits = server.transport.request("POST", f"/{server.indices.products}/_search", request, params=params).body["hits"]["hits"]
-        rewrite(server, [hit["_source"]["id"] for hit in hits], decide)
+        require_written(rewrite(server, [hit["_source"]["id"] for hit in hits], decide))
         if len(hits) < PAGE:
             return
         after = hits[-1]["sort"]
