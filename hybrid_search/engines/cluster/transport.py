@@ -11,10 +11,14 @@ from hybrid_search.errors import EngineError
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer of the server: its HTTP status and parsed JSON body (``None`` for an empty one)."""
+    """An answer of the server: its HTTP status and parsed JSON body (``None`` for an empty one).
+
+    ``retry_after``: seconds, where it (or a proxy before it) says when to come again, and the product's client passes that on.
+    """
 
     status: int
     body: Any = field(default=None)
+    retry_after: float | None = None
 
     @property
     def ok(self) -> bool:

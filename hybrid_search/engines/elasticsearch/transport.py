@@ -48,7 +48,8 @@ class ElasticsearchTransport(RetryingTransport):
         try:
             found = self._client.options(request_timeout=timeout).perform_request(method, path, params=params, headers=headers, body=body)
         except elasticsearch.ApiError as error:  # also the other product's greeting, which the client refuses by itself
-            return Reply(error.meta.status, error.body)
+            after = error.meta.headers.get("retry-after", "")
+            return Reply(error.meta.status, error.body, float(after) if after.isdecimal() else None)
         except elastic_transport.ConnectionTimeout as error:
             raise Unreached("timeout", error.message) from error
         except elastic_transport.TransportError as error:
