@@ -6,10 +6,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 # What was chosen once stays chosen.
 TORCH ?= $(if $(wildcard $(VENV)/.installed-cpu),cpu,pypi)
+# Which engines are tested; servers are fetched once into the user's cache folder (docs/servers.md).
+ENGINES ?= embedded,opensearch,elasticsearch
 # Two at a time: much of the suite waits for processes of its own. One file stays on one worker.
 PYTEST ?= -n 2 --dist loadfile --max-worker-restart=1
 
-.PHONY: help setup demo test lint types format docs bench lock clean
+.PHONY: help setup demo test servers lint types format docs bench lock clean
 
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,11 +22,15 @@ $(VENV)/.installed-$(TORCH): pyproject.toml requirements.lock scripts/setup.sh
 	PYTHON=$(PYTHON) TORCH=$(TORCH) scripts/setup.sh $(VENV)
 	@rm -f $(VENV)/.installed-* && touch $@
 
-demo: setup  ## ingest a catalogue with pictures, embed it, serve the search page (CATALOG=path for your own)
-	$(BIN)/hybrid-search demo $(if $(CATALOG),--catalog "$(CATALOG)") $(if $(ONCE),--once)
+demo: setup  ## ingest a catalogue with pictures, embed it, serve the search page (CATALOG=path, ENGINE=opensearch)
+	$(if $(ENGINE),scripts/install_servers.sh $(BIN)/python "$(ENGINE)")
+	$(BIN)/hybrid-search demo $(if $(ENGINE),--engine "$(ENGINE)") $(if $(CATALOG),--catalog "$(CATALOG)") $(if $(ONCE),--once)
 
-test: setup $(VENV)/.browser  ## the whole suite: units, contracts, real processes, a real browser
-	PYTHONHASHSEED=random $(BIN)/python -m pytest $(PYTEST)
+test: setup servers $(VENV)/.browser  ## the whole suite: units, contracts, real servers, a real browser (ENGINES=embedded: no servers)
+	PYTHONHASHSEED=random HYBRID_SEARCH_TEST_ENGINES=$(ENGINES) $(BIN)/python -m pytest $(PYTEST)
+
+servers: setup  ## fetch OpenSearch and Elasticsearch for tests and demo: 1.3 GB, once
+	scripts/install_servers.sh $(BIN)/python $(ENGINES)
 
 $(VENV)/.browser: scripts/install_browser.sh | setup
 	scripts/install_browser.sh
