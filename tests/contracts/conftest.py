@@ -5,7 +5,6 @@ A server's indices are made once per process and emptied between tests: making t
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,10 +19,13 @@ from hybrid_search.engines.elasticsearch import open_elasticsearch
 from hybrid_search.engines.embedded import EmbeddedEngine
 from hybrid_search.engines.opensearch import open_opensearch
 from tests.contracts.engine_cases import MAX_ATTEMPTS, RETRY_PAUSE, Clock
+from tests.servers import chosen_engines
 
 SERVERS = {"opensearch": open_opensearch, "elasticsearch": open_elasticsearch}
-CHOSEN = os.environ.get("HYBRID_SEARCH_TEST_ENGINES", "embedded").replace(",", " ").split()
-ENGINES = tuple(name for name in ("embedded", *SERVERS) if name in CHOSEN)
+ENGINES = [
+    *(["embedded"] if "embedded" in chosen_engines() else []),
+    *(pytest.param(name, marks=pytest.mark.engine(name)) for name in SERVERS),
+]
 
 
 def empty(server: Server) -> None:
@@ -36,13 +38,13 @@ def empty(server: Server) -> None:
 
 
 @pytest.fixture(scope="session")
-def installation() -> Iterator[Callable[[str], Server]]:
+def installation(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Server]]:
     """The installation of this process on a server, by product."""
     opened: dict[str, ClusterEngine] = {}
 
     def get(product: str) -> Server:
         if product not in opened:
-            url = os.environ[f"{product.upper()}_URL"]
+            url = request.getfixturevalue(f"{product}_url")
             opened[product] = SERVERS[product](url, prefix=f"contract-{uuid.uuid4().hex[:8]}")
         return opened[product].server
 

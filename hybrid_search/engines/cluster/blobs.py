@@ -6,7 +6,7 @@ import base64
 import hashlib
 import uuid
 
-from hybrid_search.engines.cluster.sending import Action, send_bulk
+from hybrid_search.engines.cluster.bulk import Action, send_bulk
 from hybrid_search.engines.cluster.server import Server
 from hybrid_search.engines.cluster.transport import ServerError
 

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_attempt, wait_random_exponential
 
+from hybrid_search.engines.cluster.bulk import Action, ItemResult, send_bulk
 from hybrid_search.engines.cluster.documents import document_id, storable
 from hybrid_search.engines.cluster.entries import Change
-from hybrid_search.engines.cluster.sending import Action, ItemResult, send_bulk
 from hybrid_search.engines.cluster.server import MGET, Server
 from hybrid_search.engines.cluster.transport import ServerError
 from hybrid_search.errors import EngineUnavailable

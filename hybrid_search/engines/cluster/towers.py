@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from hybrid_search.engines.cluster.bulk import Action, send_bulk
 from hybrid_search.engines.cluster.documents import document_id
-from hybrid_search.engines.cluster.sending import Action, send_bulk
 from hybrid_search.engines.cluster.server import Server
 from hybrid_search.engines.cluster.transport import ServerError
 from hybrid_search.types import FloatVector
