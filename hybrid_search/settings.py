@@ -123,6 +123,9 @@ class Settings(BaseSettings):
     max_window: int = Field(
         1_000, ge=10, le=10_000, description="Deepest rank that can be paged to; a cursor of 10,000 characters may end earlier."
     )
+    cursor_secret: SecretStr = Field(
+        SecretStr(""), description="Signs page cursors. Empty: a random one kept in home; set the same on every machine that serves the API."
+    )
     search_timeout: float = Field(5.0, gt=0, description="Seconds one search may take.")
 
     # the rest

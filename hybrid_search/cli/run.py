@@ -39,7 +39,7 @@ def _serving(configured: Settings) -> Services:
     from hybrid_search.bootstrap import build
     from workers.app import feed_requester
 
-    return build(configured, request_feed=feed_requester(configured))
+    return build(configured, request_feed=feed_requester(configured), follow=True)
 
 
 def worker(
@@ -98,6 +98,13 @@ def demo(
     once: Annotated[
         bool, typer.Option("--once", help="Run three searches, print the hits, stop. Exit code 0 when all found what they should.")
     ] = False,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            help="`embedded`, `opensearch` or `elasticsearch`; a server is fetched and started where no address is set.",
+            show_default="the setting `engine`",
+        ),
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Port of the search page; 0 takes a free one.", show_default="8080")] = None,
     home: HomeOption = None,
     json: JsonOption = False,
@@ -113,8 +120,10 @@ def demo(
         hybrid-search demo --catalog my-products.csv
 
         hybrid-search demo --once --json
+
+        hybrid-search demo --engine opensearch
     """
     from hybrid_search.demo.run import run_demo
 
-    code = run_demo(catalog=catalog, once=once, port=port, home=home, as_json=json)
+    code = run_demo(catalog=catalog, once=once, port=port, home=home, engine=engine, as_json=json)
     raise typer.Exit(code)

@@ -28,6 +28,8 @@ from hybrid_search.indexing.ingest import IngestSummary, ingest
 from hybrid_search.indexing.maps import MapShelf
 from hybrid_search.product import Product
 from hybrid_search.redis_server import RedisServer
+from hybrid_search.search_server import start_node
+from hybrid_search.search_server.progress import shown
 from hybrid_search.settings import Settings, load_settings
 from hybrid_search.types import State
 
@@ -38,18 +40,20 @@ MAP_SECONDS = 180.0
 """How long the picture map may take to appear after the last product was embedded."""
 
 
-def run_demo(*, catalog: Path | None, once: bool, port: int | None, home: Path | None, as_json: bool) -> int:
+def run_demo(*, catalog: Path | None, once: bool, port: int | None, home: Path | None, engine: str | None = None, as_json: bool) -> int:
     """Run everything until Ctrl-C, or with ``once`` until three searches were answered. Returns the exit code.
 
     Raises:
         HybridSearchError: something could not start, with the end of its log.
     """
     base = home or Path("var/demo") / _slug(catalog)
-    load_settings(**({} if port is None else {"port": port}))  # a wrong one is told before anything starts
-    chosen_port = _free_port(port)
-    settings = load_settings(home=base / "index", port=chosen_port, host="127.0.0.1")
+    given = {name: value for name, value in (("port", port), ("engine", engine)) if value is not None}
+    load_settings(**given)  # a wrong one is told before anything starts
+    given["port"] = chosen_port = _free_port(port)
+    settings = load_settings(**given, home=base / "index", host="127.0.0.1", index_prefix=f"demo-{_slug(catalog)}".lower())
     with ExitStack() as stack:
         stack.enter_context(_interruptible())
+        settings = stack.enter_context(_with_server(settings, base))
         redis_url = settings.redis_url or stack.enter_context(RedisServer(base / "redis")).url
         supervisor = stack.enter_context(Supervisor(base / "logs"))
         if catalog is None:
@@ -62,24 +66,43 @@ def run_demo(*, catalog: Path | None, once: bool, port: int | None, home: Path |
             "HYBRID_SEARCH_HOME": str(settings.home.resolve()),
             "HYBRID_SEARCH_HOST": settings.host,
             "HYBRID_SEARCH_PORT": str(chosen_port),
+            "HYBRID_SEARCH_ENGINE": settings.engine,
+            "HYBRID_SEARCH_OPENSEARCH_URL": settings.opensearch_url,
+            "HYBRID_SEARCH_ELASTICSEARCH_URL": settings.elasticsearch_url,
+            "HYBRID_SEARCH_INDEX_PREFIX": settings.index_prefix,
             "REDIS_URL": redis_url,
             "OMP_NUM_THREADS": "1",
         }
-        for name, arguments in (("indexer", ("indexer",)), ("worker", ("worker", "--beat")), ("api", ("serve",))):
+        indexer = [("indexer", ("indexer",))] if settings.engine == "embedded" else []  # a server indexes by itself
+        for name, arguments in (*indexer, ("worker", ("worker", "--beat")), ("api", ("serve",))):
             supervisor.start(Child(name, arguments, environment))
-        engine, intake = open_for_loading(settings, index=False)
-        stack.callback(engine.close)
-        summary = load_catalogue(engine, intake, settings, folder, quiet=as_json)
+        store, intake = open_for_loading(settings, index=False)
+        stack.callback(store.close)
+        summary = load_catalogue(store, intake, settings, folder, quiet=as_json)
         url = f"http://127.0.0.1:{chosen_port}"
         _wait_for_api(url, supervisor)
-        wait_until_embedded(engine, settings, supervisor, quiet=as_json)
+        wait_until_embedded(store, settings, supervisor, quiet=as_json)
         queries = built_in_trials(folder) if catalog is None else trials_from(_products(folder))
         if once:
-            return _answer_once(url, queries, summary, engine, as_json=as_json)
+            return _answer_once(url, queries, summary, store, as_json=as_json)
         _invite(url, queries, summary)
         while True:
             time.sleep(0.5)
             supervisor.check()
+
+
+@contextmanager
+def _with_server(settings: Settings, base: Path) -> Iterator[Settings]:
+    """The settings with the address of a search server, one of the demo's own where the engine needs one and none is set."""
+    if settings.engine == "embedded" or (settings.engine == "opensearch" and settings.opensearch_url):
+        yield settings
+    elif settings.engine == "elasticsearch" and settings.elasticsearch_url:
+        yield settings
+    else:
+        with shown() as progress:
+            server = start_node(settings.engine, heap="1g", progress=progress)
+        with server:
+            yield settings.model_copy(update={f"{settings.engine}_url": server.url})
 
 
 def load_catalogue(engine: Engine, intake: ImageIntake, settings: Settings, folder: Path, *, quiet: bool) -> IngestSummary:
