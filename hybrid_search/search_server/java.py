@@ -10,7 +10,7 @@ from pathlib import Path
 from hybrid_search.errors import SettingsError
 from hybrid_search.search_server.products import Product, Release
 
-_FOLDERS = (
+FOLDERS = (
     "/usr/lib/jvm",
     "/usr/java",
     "/opt/java",
@@ -40,7 +40,7 @@ def installed_kits() -> dict[Path, int]:
     homes = [Path(os.environ["JAVA_HOME"])] if os.environ.get("JAVA_HOME") else []
     if compiler := shutil.which("javac"):
         homes.append(Path(compiler).resolve().parents[1])
-    for folder in _FOLDERS:
+    for folder in FOLDERS:
         for home in sorted(Path(folder).expanduser().glob("*")):
             homes += [home, home / "Contents" / "Home"]
     kits = {home.resolve(): _major(home) for home in homes if (home / "bin" / "javac").is_file()}
