@@ -7,7 +7,17 @@ from typing import Any
 
 from hybrid_search.engines.base import ProductWrite
 from hybrid_search.engines.cluster.documents import body, document_id, source, storable
-from hybrid_search.engines.cluster.entries import Change, Ledger, Path, Spaces, content_put, difference, ledger_entries, read_ledger, stored_ledger
+from hybrid_search.engines.cluster.entries import (
+    Change,
+    Ledger,
+    Path,
+    Spaces,
+    content_put,
+    difference,
+    ledger_entries,
+    read_ledger,
+    stored_ledger,
+)
 from hybrid_search.engines.cluster.layout import OWN
 from hybrid_search.engines.cluster.rewriting import rewrite
 from hybrid_search.engines.cluster.server import Server

@@ -49,9 +49,7 @@ def open_engine(
         indices = Indices(prefix)
         prepare(transport, dialect, indices, files, shards=shards, replicas=replicas)
         server = Server(transport, dialect, indices, codec)
-        return ClusterEngine(
-            server, max_attempts=max_attempts, retry_pause=retry_pause, knn_exact_up_to=knn_exact_up_to, clock=clock
-        )
+        return ClusterEngine(server, max_attempts=max_attempts, retry_pause=retry_pause, knn_exact_up_to=knn_exact_up_to, clock=clock)
     except BaseException:
         transport.close()
         raise

@@ -11,12 +11,18 @@ _LONGEST = 500
 """Characters of a server's reason that are shown: some echo the whole document."""
 
 _REMEDIES: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile("flood-stage|read-only-allow-delete"), "The disk is nearly full: free space, then set index.blocks.read_only_allow_delete to null."),
+    (
+        re.compile("flood-stage|read-only-allow-delete"),
+        "The disk is nearly full: free space, then set index.blocks.read_only_allow_delete to null.",
+    ),
     (re.compile(r"index read-only|index write \(api\)"), "Lift the block: set index.blocks.read_only and index.blocks.write to false."),
     (re.compile("total fields"), "Raise index.mapping.total_fields.limit, or drop embedding spaces that are no longer used."),
     (re.compile("no write index|more than one ind(ex|ices)|multiple write"), "Let the alias point to one index only."),
     (re.compile("require_alias"), "The alias is gone: open the engine again to have it made, or point it to the right index."),
-    (re.compile("maximum shards open|cluster.max_shards_per_node"), "Raise cluster.max_shards_per_node, add a node, or delete old indices."),
+    (
+        re.compile("maximum shards open|cluster.max_shards_per_node"),
+        "Raise cluster.max_shards_per_node, add a node, or delete old indices.",
+    ),
     (re.compile("dimension"), "Make a new space for a model of another dimension."),
     (re.compile("zero (magnitude )?vector|zero vector|magnitude"), "A vector of zeros has no direction: check the model's output."),
 )

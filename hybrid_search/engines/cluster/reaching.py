@@ -18,6 +18,7 @@ from hybrid_search.engines.cluster.dialect import ProductName
 from hybrid_search.engines.cluster.problems import problem
 from hybrid_search.engines.cluster.transport import Reply, ServerError
 from hybrid_search.errors import EngineUnavailable, SettingsError
+from hybrid_search.telemetry.traces import span
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds: the upper bound of the jittered pause before the first retry, which doubles, and its largest value."""
@@ -73,7 +74,9 @@ def access(product: ProductName, urls: str, *, user: str = "", password: str = "
             split, port = urlsplit(""), None
         if split.scheme not in _DEFAULT_PORTS or not split.hostname:
             shown = url.rsplit("@", 1)[-1]  # never a password
-            raise SettingsError(f"{shown!r} is no address of a server.", field=key, value=shown, remedy="Write it as in https://search.example:9200.")
+            raise SettingsError(
+                f"{shown!r} is no address of a server.", field=key, value=shown, remedy="Write it as in https://search.example:9200."
+            )
         addresses.append(Address(split.scheme, split.hostname, port or _DEFAULT_PORTS[split.scheme], split.path.rstrip("/")))
         if split.username and not user:
             user, password = unquote(split.username), unquote(split.password or "")
@@ -81,7 +84,10 @@ def access(product: ProductName, urls: str, *, user: str = "", password: str = "
         raise SettingsError(f"{key} is not set.", field=key, value=urls, remedy="Give the server's address, as in http://127.0.0.1:9200.")
     if "ca" in options and options["ca"] is not None and not Path(options["ca"]).is_file():
         raise SettingsError(
-            f"There is no certificate file {options['ca']}.", field="server_ca", value=str(options["ca"]), remedy="Give a PEM file that exists."
+            f"There is no certificate file {options['ca']}.",
+            field="server_ca",
+            value=str(options["ca"]),
+            remedy="Give a PEM file that exists.",
         )
     return Access(product, tuple(addresses), user, password, **options)
 
@@ -153,7 +159,8 @@ class RetryingTransport(ABC):
 
         def attempt() -> Reply:
             try:
-                reply = self._once(method, path, sent, params or {}, max(until - time.monotonic(), 0.001))
+                with span(f"{self.access.product} {method} {_operation(path)}"):
+                    reply = self._once(method, path, sent, params or {}, max(until - time.monotonic(), 0.001))
             except Unreached as unreached:
                 if unreached.trouble in ("certificate", "not_tls"):
                     raise
@@ -182,7 +189,10 @@ class RetryingTransport(ABC):
             "timeout": ("did not answer in time", "See whether it is overloaded, or raise server_timeout."),
             "certificate": ("shows a certificate that is not valid here", "Set server_ca to the file of its certificate authority."),
             "not_tls": ("does not speak https", f"Write {key} with {other}://."),
-            "tls": ("closed the connection without an answer", f"If it speaks {other}, write {key} with {other}://; otherwise look at its log."),
+            "tls": (
+                "closed the connection without an answer",
+                f"If it speaks {other}, write {key} with {other}://; otherwise look at its log.",
+            ),
         }
         what, remedy = remedies[unreached.trouble]
         return EngineUnavailable(f"The search server at {self.url} {what}: {_short(unreached)}.", field=key, value=self.url, remedy=remedy)
@@ -208,7 +218,10 @@ class RetryingTransport(ABC):
                 remedy=found.remedy or "Try again later; if it lasts, give it more memory or nodes.",
             )
         return ServerError(
-            f"The search server refused {asked} ({reply.status}): {found.sentence}.", status=reply.status, reason=found.type, remedy=found.remedy
+            f"The search server refused {asked} ({reply.status}): {found.sentence}.",
+            status=reply.status,
+            reason=found.type,
+            remedy=found.remedy,
         )
 
 
@@ -218,6 +231,11 @@ def quiet(*loggers: str) -> None:
         logger = logging.getLogger(name)
         if logger.level == logging.NOTSET:
             logger.setLevel(logging.ERROR)
+
+
+def _operation(path: str) -> str:
+    """``_search`` of ``/shop-products/_search``: what a path asks for, without names and ids."""
+    return next((part.partition("?")[0] for part in path.split("/") if part.startswith("_")), "index")
 
 
 def _stays(reply: Reply) -> bool:

@@ -77,7 +77,11 @@ class Server:
         """The number of the last acknowledged change of the products: over all shards, how many changes there were."""
         reply = self.transport.request("GET", f"/{self.indices.products}/_stats/docs", params={"level": "shards"})
         copies: Sequence[dict[str, Any]] = [
-            copy for index in reply.body["indices"].values() for shard in index["shards"].values() for copy in shard if copy["routing"]["primary"]
+            copy
+            for index in reply.body["indices"].values()
+            for shard in index["shards"].values()
+            for copy in shard
+            if copy["routing"]["primary"]
         ]
         return sum(int(copy["seq_no"]["max_seq_no"]) + 1 for copy in copies)
 

@@ -43,9 +43,7 @@ def write_vectors(server: Server, writes: Sequence[VectorWrite], *, now: float) 
             if field is None:
                 continue
             again = _differs(server, after, field, known.fields[field], write)
-            made = vectors_written(
-                after, field, known.fields[field], parts=write.parts, error=write.error, now=now, again=again
-            )
+            made = vectors_written(after, field, known.fields[field], parts=write.parts, error=write.error, now=now, again=again)
             if made is not after:
                 after = made
                 put[OWN, f"vec_{field}"] = stored_vectors(write.vectors, known.fields[field].part)

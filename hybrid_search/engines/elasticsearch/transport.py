@@ -48,7 +48,7 @@ class ElasticsearchTransport(RetryingTransport):
         try:
             found = self._client.options(request_timeout=timeout).perform_request(method, path, params=params, headers=headers, body=body)
         except elasticsearch.ApiError as error:  # also the other product's greeting, which the client refuses by itself
-            after = error.meta.headers.get("retry-after", "")
+            after = error.meta.headers.get("retry-after") or ""
             return Reply(error.meta.status, error.body, float(after) if after.isdecimal() else None)
         except elastic_transport.ConnectionTimeout as error:
             raise Unreached("timeout", error.message) from error
