@@ -29,6 +29,7 @@ from hybrid_search.engines.cluster.entries import (
     failure_counted,
     ledger_entries,
     read_ledger,
+    requeued,
     retried,
     states_changed,
     stored_ledger,
@@ -37,7 +38,7 @@ from hybrid_search.engines.cluster.entries import (
 )
 from hybrid_search.engines.embedded import EmbeddedEngine
 from hybrid_search.product import Product
-from hybrid_search.types import Part, Priority, Space, State
+from hybrid_search.types import Part, Priority, Requeue, Space, State
 from tests.contracts.engine_cases import CROSS, IMAGE, MAX_ATTEMPTS, RETRY_PAUSE, TEXT, Clock, failure, vectors
 
 POLICY = RetryPolicy(MAX_ATTEMPTS, RETRY_PAUSE)
@@ -55,11 +56,9 @@ def ready(ledger: Ledger, space_field: str = "text_1", parts: tuple[str, ...] = 
     return vectors_written(ledger, space_field, SPACES[space_field], parts=parts, error=error, now=NOW + 1)
 
 
-def failed(
-    ledger: Ledger, space_field: str = "text_1", parts: tuple[str, ...] = ("t1",), *, final: bool = False, now: float = NOW
-) -> Ledger:
+def failed(ledger: Ledger, space_field: str = "text_1", parts: tuple[str, ...] = ("t1",), *, final: bool = False) -> Ledger:
     space = SPACES[space_field]
-    return failure_counted(ledger, space_field, space, parts=parts, error="timeout: Late.", final=final, policy=POLICY, now=now)
+    return failure_counted(ledger, space_field, space, failure("p", space, parts, final=final), policy=POLICY, now=NOW)
 
 
 def apply(stored: dict[str, Any], change: Change) -> dict[str, Any]:
@@ -234,6 +233,8 @@ def walks() -> st.SearchStrategy[list[tuple[Any, ...]]]:
             st.tuples(st.just("put"), parts, st.sampled_from(Priority)),
             st.tuples(st.just("vectors"), field_, st.booleans()),
             st.tuples(st.just("failure"), field_, st.booleans(), st.booleans()),
+            st.tuples(st.just("postpone"), field_),
+            st.tuples(st.just("requeue"), parts, st.sets(field_)),
             st.tuples(st.just("start")),
             st.tuples(st.just("finish")),
             st.tuples(st.just("die")),
@@ -286,7 +287,18 @@ class Twin:
                 parts = ("moved on",) if late or entry is None else entry.parts
                 write = failure("p", space, parts, final=final)
                 self.engine.write_failures([write])
-                self.follow(failure_counted(self.ledger, key, space, parts=parts, error=write.error, final=final, policy=POLICY, now=now))
+                self.follow(failure_counted(self.ledger, key, space, write, policy=POLICY, now=now))
+            case ("postpone", key):
+                entry, space = self.ledger.at(key, SPACES[key]), SPACES[key]
+                if entry is not None:
+                    write = replace(failure("p", space, entry.parts), postpone=3.0)
+                    self.engine.write_failures([write])
+                    self.follow(failure_counted(self.ledger, key, space, write, policy=POLICY, now=now))
+            case ("requeue", parts, named):
+                (document,) = self.engine.fetch(["p"])
+                assert document is not None
+                self.engine.requeue([Requeue("p", document.seq, parts, frozenset(SPACES[key].key for key in named))])
+                self.follow(requeued(self.ledger, SPACES, parts=parts, named=named, now=now))
             case ("start",) if self.chunk is None:
                 chunks = self.engine.open_chunks(at_most=1, size=1)
                 assert [c.priority for c in chunks] == ([] if (due := self.ledger.due(SPACES, now)) is None else [due])
@@ -322,12 +334,14 @@ class Twin:
         ours = ledger_entries(self.ledger, SPACES)
         # a space added later writes nothing to the product, so nobody knows since when its entry waits
         assert {k: replace(e, updated=0.0) if ours[k].updated == 0.0 else e for k, e in document.ledger.items()} == ours
-        hidden = {row[0]: row[1:] for row in connection.execute("SELECT space, priority, not_before, alone, counted FROM ledger")}
+        hidden = {row[0]: row[1:] for row in connection.execute("SELECT space, priority, not_before, counted, alone FROM ledger")}
         for key, space in SPACES.items():
             entry = self.ledger.at(key, space)
             if entry is not None and entry.pending:
-                told = (list(Priority).index(entry.priority), entry.not_before, entry.alone, bool(entry.counted))
-                assert hidden[space.key] == told, space.key
+                told = (list(Priority).index(entry.priority), entry.not_before, bool(entry.counted))
+                assert hidden[space.key][:3] == told, space.key
+                # there an entry that waits beside one that must come alone is marked too, once they are chunked
+                assert hidden[space.key][3] or not entry.alone
         with_vectors = [space.key for space in SPACES.values() if self.engine.read_vectors(space.key, ["p"])[0] is not None]
         assert with_vectors == [space.key for key, space in SPACES.items() if f"vec_{key}" in self.stored["hybrid"]]
 

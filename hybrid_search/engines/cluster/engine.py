@@ -8,21 +8,25 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hybrid_search.engines.attempts import RetryPolicy
-from hybrid_search.engines.base import EngineStatus, ProductWrite, QueueCounts
-from hybrid_search.engines.cluster import blobs, catalog, control, spaces, towers, vectors
-from hybrid_search.engines.cluster.layout import STATES
+from hybrid_search.engines.base import EngineStatus, Failure, ProductWrite
+from hybrid_search.engines.cluster import blobs, catalog, chunks, control, spaces, towers, vectors
+from hybrid_search.engines.cluster import failures as failing
+from hybrid_search.engines.cluster import requeue as requeueing
+from hybrid_search.engines.cluster.counts import read_counts
 from hybrid_search.engines.cluster.legs import Searchable
 from hybrid_search.engines.cluster.searching import answer
 from hybrid_search.engines.cluster.server import Server
 from hybrid_search.types import (
+    Chunk,
     Document,
     EngineReply,
+    FailureWrite,
     FloatMatrix,
     FloatVector,
     Priority,
+    Requeue,
     SearchPlan,
     Space,
-    State,
     VectorWrite,
     WriteResult,
 )
@@ -108,6 +112,38 @@ class ClusterEngine:
     def tower_outputs(self, model: str, hashes: Sequence[str]) -> dict[str, FloatVector]:
         return towers.tower_outputs(self.server, model, hashes)
 
+    # Ledger
+
+    def open_chunks(self, *, at_most: int, size: int, backfill: int | None = None) -> list[Chunk]:
+        return chunks.open_chunks(self.server, at_most=at_most, size=size, now=self._now(), backfill=backfill)
+
+    def start_chunk(self, chunk_id: str) -> Chunk | None:
+        return chunks.start_chunk(self.server, chunk_id, now=self._now())
+
+    def beat_chunk(self, chunk_id: str) -> bool:
+        return chunks.beat_chunk(self.server, chunk_id, now=self._now())
+
+    def finish_chunk(self, chunk_id: str) -> None:
+        chunks.finish_chunk(self.server, chunk_id, now=self._now())
+
+    def give_up_chunks(self, *, silent_for: float) -> int:
+        return chunks.give_up_chunks(self.server, silent_for=silent_for, max_attempts=self._policy.max_attempts, now=self._now())
+
+    def stale_chunks(self, *, queued_for: float) -> list[Chunk]:
+        return chunks.stale_chunks(self.server, queued_for=queued_for, now=self._now())
+
+    def write_failures(self, failures: Sequence[FailureWrite]) -> None:
+        failing.write_failures(self.server, failures, self._policy, now=self._now())
+
+    def failures(self, *, limit: int = 100, after: tuple[str, str] = ("", "")) -> list[Failure]:
+        return failing.failures(self.server, limit=limit, after=after)
+
+    def retry_failures(self, ids: Sequence[str] | None = None) -> int:
+        return failing.retry_failures(self.server, ids, now=self._now())
+
+    def requeue(self, requests: Sequence[Requeue]) -> int:
+        return requeueing.requeue(self.server, requests, now=self._now())
+
     # Control
 
     def read_control(self) -> tuple[int, Mapping[str, Any]]:
@@ -141,11 +177,12 @@ class ClusterEngine:
         if seq != self._seen:
             self.server.refresh()
             self._seen = seq
+        counts = read_counts(self.server, now=self._now())
         return EngineStatus(
             name=self.name,
-            products=self._count({"match_all": {}}),
-            states={space.key: self._states(field, space) for field, space in spaces.read_spaces(self.server).fields.items()},
-            queue=QueueCounts(),
+            products=counts.products,
+            states=counts.states,
+            queue=counts.queue,
             seq=seq,
             indexed_seq=self._seen,
             details={"server": self.server.dialect.server, "url": self.server.transport.url, "index": self.server.indices.products},
@@ -165,9 +202,3 @@ class ClusterEngine:
 
     def _count(self, query: Mapping[str, Any]) -> int:
         return int(self.server.transport.request("POST", f"/{self.server.indices.products}/_count", {"query": query}).body["count"])
-
-    def _states(self, field: str, space: Space) -> dict[State, int]:
-        total = self._count({"exists": {"field": f"hybrid.parts.{space.part}"}})
-        ready = self._count({"term": {STATES["ready"]: field}})
-        failed = self._count({"term": {STATES["failed"]: field}})
-        return {State.PENDING: total - ready - failed, State.READY: ready, State.FAILED: failed}

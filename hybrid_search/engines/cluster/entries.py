@@ -11,13 +11,13 @@ there are (somebody adds one right now): entries of unknown fields follow the pr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hybrid_search.engines.attempts import WORKER_DIED, RetryPolicy
 from hybrid_search.engines.cluster.layout import ALONE, LEDGER, NEXT_BACKFILL, NEXT_LIVE, OWN, PARTS, STATES, nested_path
-from hybrid_search.types import LedgerEntry, Part, Priority, Space, State
+from hybrid_search.types import FailureWrite, LedgerEntry, Part, Priority, Space, State
 
 Parts = Mapping[Part, tuple[str, ...]]
 """Content hashes of a product by part; a part it does not have is left out."""
@@ -146,20 +146,25 @@ def vectors_written(
     return ledger._with({space_field: ready})
 
 
-def failure_counted(
-    ledger: Ledger, space_field: str, space: Space, *, parts: Sequence[str], error: str, final: bool, policy: RetryPolicy, now: float
-) -> Ledger:
-    """A try failed: pending again, alone, after a pause, or ``failed``. The same ledger where the content moved on or is settled."""
+def failure_counted(ledger: Ledger, space_field: str, space: Space, failure: FailureWrite, *, policy: RetryPolicy, now: float) -> Ledger:
+    """A try failed: pending again, alone, after a pause, or ``failed``. The same ledger where the content moved on or is settled.
+
+    A postponed try counts nothing: pending again after its own pause, alone only if it was before.
+    """
     entry = ledger.at(space_field, space)
-    if entry is None or not entry.pending or entry.parts != tuple(parts):
+    if entry is None or not entry.pending or entry.parts != failure.parts:
         return ledger
+    if failure.postpone is not None:
+        attempts = entry.attempts - bool(entry.counted)
+        waiting = replace(entry, attempts=attempts, counted="", error=failure.error, updated=now, not_before=now + failure.postpone)
+        return ledger._with({space_field: waiting})
     attempts = entry.attempts + (0 if entry.counted else 1)
-    last = final or attempts >= policy.max_attempts
+    last = failure.final or attempts >= policy.max_attempts
     tried = replace(
         entry,
         state=State.FAILED if last else State.PENDING,
         attempts=attempts,
-        error=error,
+        error=failure.error,
         updated=now,
         not_before=0.0 if last else now + policy.wait(attempts),
         alone=True,
@@ -214,6 +219,23 @@ def retried(ledger: Ledger, spaces: Spaces, *, priority: Priority, now: float) -
             if key in spaces and entry.state is State.FAILED
         }
     )
+
+
+def requeued(ledger: Ledger, spaces: Spaces, *, parts: Parts, named: Collection[str], now: float) -> Ledger:
+    """Brought to the content that the product has: entries of other hashes and those of ``named`` fields are a backfill with attempts at 0.
+
+    Entries of parts that the product does not have are removed; vectors stay until new ones are written, unless their part is gone.
+    """
+    parts = {part: tuple(hashes) for part, hashes in parts.items() if hashes}
+    entries: dict[str, Entry] = {}
+    for key, old in ledger.entries.items():
+        wanted = parts.get(old.part)
+        if wanted is None:
+            continue
+        moved = old.parts != wanted or key in named
+        model = spaces[key].model if key in spaces else old.model
+        entries[key] = Entry(State.PENDING, old.part, wanted, model, Priority.BACKFILL, updated=now) if moved else old
+    return ledger if (parts, entries) == (ledger.parts, ledger.entries) else Ledger(parts, entries)
 
 
 def states_changed(before: Ledger, after: Ledger, state: State) -> int:

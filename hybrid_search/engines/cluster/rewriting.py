@@ -131,7 +131,7 @@ class _Rewriting:
         self.server.wrote(index)
         contested: list[str] = []
         for id_, result in zip(asked, results, strict=True):
-            if result.status in (404, 409):  # gone, made or written meanwhile
+            if result.conflict or result.missing:  # gone, made or written meanwhile
                 contested.append(id_)
             else:
                 self.outcomes[id_] = _outcome(result)
