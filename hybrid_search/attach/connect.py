@@ -28,6 +28,19 @@ def open_source(settings: Settings, source: SourceTable) -> Transport:
     )
 
 
+def open_own(settings: Settings) -> Transport:
+    """A transport to the server of our own engine. Raises ``SettingsError`` when the settings name none."""
+    product: Product = "elasticsearch" if settings.engine == "elasticsearch" else "opensearch"
+    return _transport(
+        settings,
+        product,
+        settings.elasticsearch_url if product == "elasticsearch" else settings.opensearch_url,
+        user=settings.server_user,
+        password=settings.server_password.get_secret_value(),
+        api_key=settings.server_api_key.get_secret_value(),
+    )
+
+
 def find_product(settings: Settings, url: str, expected: Product | None = None) -> tuple[Transport, Product]:
     """A transport of the product that answers at ``url``, which may hold user and password.
 

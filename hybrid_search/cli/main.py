@@ -7,7 +7,7 @@ import sys
 import typer
 
 from hybrid_search import __version__
-from hybrid_search.cli import attach, catalog, plan, run, state
+from hybrid_search.cli import attach, catalog, doctor, plan, reconcile, run, spaces, state
 from hybrid_search.errors import HybridSearchError
 from hybrid_search.evaluation.command import evaluate
 
@@ -45,6 +45,7 @@ def _root(
 
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(attach.app, name="attach")
+app.add_typer(spaces.app, name="spaces")
 app.command()(catalog.ingest)
 app.command()(run.demo)
 app.command()(run.serve)
@@ -53,8 +54,10 @@ app.command()(run.indexer)
 app.command()(state.search)
 app.command()(state.status)
 app.command()(state.failures)
+app.command()(reconcile.reconcile)
 app.command()(state.align)
 app.command()(state.control)
+app.command()(doctor.doctor)
 app.command()(evaluate)
 app.command()(plan.plan)
 
