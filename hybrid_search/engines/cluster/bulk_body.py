@@ -60,12 +60,12 @@ def encode(action: Action) -> bytes:
 
 
 def _plain_array(value: object) -> object:
-    """Arrays that the encoder does not read directly: strided, of the other byte order, or of no dimension."""
+    """Arrays that the encoder does not read directly: strided ones, and those of no dimension."""
     if isinstance(value, np.ndarray):
         if value.ndim == 0:
             return value.item()
-        if not value.flags.c_contiguous or not value.dtype.isnative:
-            return np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("="))
+        if not value.flags.c_contiguous:
+            return np.ascontiguousarray(value)
     raise TypeError(f"{type(value).__name__} is no JSON")
 
 

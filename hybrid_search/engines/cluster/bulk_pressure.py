@@ -4,7 +4,8 @@ from __future__ import annotations
 
 FIRST_BYTES = 5_000_000
 MOST_BYTES = 20_000_000
-LEAST_BYTES = 64_000
+LEAST_BYTES = 1_000_000
+"""Overload never makes requests smaller: many small ones are more work for the server than a few of these."""
 FAST = 1.0
 """Seconds within which a full request counts as answered fast."""
 _SHRINK, _GROW = 0.5, 1.2
