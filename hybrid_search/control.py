@@ -88,7 +88,10 @@ class Control(BaseModel):
         description="Encoder, in the form of the setting text_encoder, by model name: how processes make a model that their settings do not name.",
     )
     backfill_per_second: float = Field(
-        0.0, ge=0, allow_inf_nan=False, description="Products of a backfill that are embedded per second at most; 0 is no limit. Live changes are never held back."
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Products of a backfill that are embedded per second at most; 0 is no limit. Live changes are never held back.",
     )
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hybrid_search.engines.base import Engine, Failure
 
 
-def _services(home: Path | None, *, index: bool = False) -> Services:
+def open_services(home: Path | None, *, index: bool = False) -> Services:
     """The parts for looking: nothing is made or written by opening them; with ``index`` this process indexes when nobody else does."""
     from hybrid_search.bootstrap import build
     from hybrid_search.errors import SettingsError
@@ -61,7 +61,7 @@ def search(
         except OSError as err:
             raise QueryError(f"{image}: {err.strerror}.", field="image", value=str(image), remedy="Give the path of a picture.") from err
     request = validated(SearchRequest, {"q": query, "images": images, "like": like, "size": size, "explain": True})
-    services = _services(home, index=True)
+    services = open_services(home, index=True)
     try:
         services.engine.refresh()
         reply = run(request, services.search_parts)
@@ -96,7 +96,7 @@ def status(
     """
     from hybrid_search.cli.watching import show_status, watch_status
 
-    services = _services(home)
+    services = open_services(home)
     try:
         if watch:
             watch_status(services.engine)
@@ -120,7 +120,7 @@ def failures(
 
         hybrid-search failures --retry
     """
-    services = _services(home)
+    services = open_services(home)
     try:
         listed = services.engine.failures(limit=limit) if not ids else _failures_of(services.engine, ids)
         retried = services.engine.retry_failures(ids or None) if retry else 0
@@ -160,7 +160,7 @@ def align(home: HomeOption = None, json: JsonOption = False) -> None:
     from hybrid_search.indexing.align import fit_alignment
     from hybrid_search.indexing.maps import MapShelf
 
-    services = _services(home)
+    services = open_services(home)
     try:
         (text,), (image,) = services.encoders.text.values(), services.encoders.image.values()
         with progress("fitting the picture map", None, quiet=json):
@@ -192,7 +192,7 @@ def control(
     from hybrid_search.control import parse_control
     from hybrid_search.errors import QueryError
 
-    services = _services(home)
+    services = open_services(home)
     try:
         version, body = services.engine.read_control()
         changes: dict[str, Any] = {}

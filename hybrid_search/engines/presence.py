@@ -74,7 +74,9 @@ class Roster:
         mine = lines.get(presence.process)
         if mine is not None and now - mine.at < SAID_EVERY and replace(mine, at=presence.at) == presence:
             return False
-        self._write({name: line for name, line in lines.items() if now - line.at < FORGOTTEN} | {presence.process: replace(presence, at=now)})
+        self._write(
+            {name: line for name, line in lines.items() if now - line.at < FORGOTTEN} | {presence.process: replace(presence, at=now)}
+        )
         return True
 
     def withdraw(self, process: str) -> None:

@@ -62,6 +62,12 @@ def read_set(folder: Path, split: str, *, progress: Callable[[float], None] | No
         CatalogError: a file is missing or malformed; the message names the file, the line and the remedy.
     """
     products, rejected = read_products(folder, progress=progress)
+    queries, qrels = read_judged(folder, split)
+    return EvaluationSet(folder, split, products, rejected, queries, qrels)
+
+
+def read_judged(folder: Path, split: str) -> tuple[tuple[Query, ...], Qrels]:
+    """The queries of a split and their judgements; needs no catalogue. Raises ``CatalogError`` as ``read_set`` does."""
     queries = tuple(_queries(folder, split))
     if not queries:
         raise CatalogError(
@@ -75,7 +81,7 @@ def read_set(folder: Path, split: str, *, progress: Callable[[float], None] | No
             value=split,
             remedy="Check that both files belong together.",
         )
-    return EvaluationSet(folder, split, products, rejected, queries, qrels)
+    return queries, qrels
 
 
 def read_products(folder: Path, *, progress: Callable[[float], None] | None = None) -> tuple[tuple[Product, ...], int]:

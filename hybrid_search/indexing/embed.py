@@ -25,7 +25,6 @@ from hybrid_search.indexing.towers import Outputs, encode_each
 from hybrid_search.telemetry.metrics import EMBED_FAILURES, EMBEDDED
 from hybrid_search.types import Document, FailureWrite, FloatVector, LedgerEntry, Space, State, VectorWrite
 
-
 LACKING_PAUSE = 30.0
 """Seconds for which a product is left alone in a space whose model this worker does not have: another worker, or a mended one, may take it."""
 

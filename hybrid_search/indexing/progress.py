@@ -32,10 +32,11 @@ class Reading:
 
 
 class Progress:
-    """Turns counts seen one after the other into a rate over at most ``window`` seconds."""
+    """Turns counts seen one after the other into a rate over at most ``window`` seconds, of one ``space`` (its key) or of all of them."""
 
-    def __init__(self, *, window: float = 20.0) -> None:
+    def __init__(self, *, window: float = 20.0, space: str | None = None) -> None:
         self._window = window
+        self._space = space
         self._seen: deque[tuple[float, int]] = deque()
 
     def observe(self, status: EngineStatus, now: float | None = None) -> Reading:
@@ -44,7 +45,8 @@ class Progress:
         What became pending again counts as not done, never as a negative rate.
         """
         now = time.monotonic() if now is None else now
-        counts = {state: sum(states.get(state, 0) for states in status.states.values()) for state in State}
+        seen = [states for key, states in status.states.items() if self._space in (None, key)]
+        counts = {state: sum(states.get(state, 0) for states in seen) for state in State}
         done = counts[State.READY] + counts[State.FAILED]
         self._seen.append((now, done))
         while len(self._seen) > 2 and now - self._seen[0][0] > self._window:
