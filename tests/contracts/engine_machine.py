@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from hybrid_search.engines.base import Engine
-from hybrid_search.types import Chunk, Priority, Space, State
-from tests.contracts.engine_cases import CROSS, IMAGE, MAX_ATTEMPTS, RETRY_PAUSE, TEXT, Clock, failure, vectors, write
+from hybrid_search.types import Chunk, Priority, Requeue, Space, State
+from tests.contracts.engine_cases import CROSS, IMAGE, MAX_ATTEMPTS, RETRY_PAUSE, TEXT, Clock, failure, rows, vectors, write
 
 IDS = ("a", "b", "c", "d", "e")
 SPACES = (TEXT, IMAGE, CROSS)
 
 ids = st.sampled_from(IDS)
 space = st.sampled_from(SPACES)
+space_keys = st.sampled_from([space.key for space in SPACES])
 texts = st.sampled_from(("", "t1", "t2"))
 images = st.sampled_from(((), ("i1",), ("i1", "i2")))
 priorities = st.sampled_from(Priority)
 
 
+def value(parts: tuple[str, ...]) -> float:
+    """What the vectors of a content are made from: others for each content."""
+    return float(sum(map(ord, "".join(parts))))
+
+
 @dataclass
 class Entry:
-    """One product in one space, as the model has it. ``held``: there are vectors."""
+    """One product in one space, as the model has it. ``held``: the content whose vectors are there."""
 
     parts: tuple[str, ...]
     priority: Priority
@@ -32,7 +39,7 @@ class Entry:
     not_before: float = 0.0
     alone: bool = False
     counted: bool = False
-    held: bool = False
+    held: tuple[str, ...] | None = None
 
 
 @dataclass
@@ -42,12 +49,26 @@ class OpenChunk:
     running: bool = False
 
 
+@dataclass(frozen=True)
+class Delivery:
+    """Something a worker sent: vectors, or a failure."""
+
+    product_id: str
+    space: Space
+    parts: tuple[str, ...]
+    vectors: bool
+    final: bool = False
+    postpone: float | None = None
+
+
 @dataclass
 class Model:
     products: dict[str, tuple[str, tuple[str, ...], int]] = field(default_factory=dict)
     entries: dict[tuple[str, str], Entry] = field(default_factory=dict)
     spaces: dict[str, Space] = field(default_factory=dict)
     chunks: dict[str, OpenChunk] = field(default_factory=dict)
+    closed: list[str] = field(default_factory=list)
+    delivered: list[Delivery] = field(default_factory=list)
 
     def parts(self, id_: str, space: Space) -> tuple[str, ...]:
         text, pictures, _ = self.products[id_]
@@ -101,7 +122,7 @@ class EngineMachine(RuleBasedStateMachine):
             self.model.entries.pop((id_, space.key), None)
         elif old is None or old.parts != wanted:
             stays_live = old is not None and old.state is State.PENDING and old.priority is Priority.LIVE
-            self.model.entries[id_, space.key] = Entry(wanted, Priority.LIVE if stays_live else priority, held=old is not None and old.held)
+            self.model.entries[id_, space.key] = Entry(wanted, Priority.LIVE if stays_live else priority, held=old.held if old else None)
 
     @rule(id_=ids)
     def delete(self, id_: str) -> None:
@@ -181,6 +202,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     def _close(self, opened: OpenChunk) -> list[Entry]:
         del self.model.chunks[opened.chunk.id]
+        self.model.closed.append(opened.chunk.id)
         return [e for id_ in opened.chunk.product_ids for e in self.model.pending(id_)]
 
     @rule(seconds=st.sampled_from((1.0, 2.0, 7.0)))
@@ -194,7 +216,7 @@ class EngineMachine(RuleBasedStateMachine):
         for opened in dead:
             for entry in self._close(opened):
                 if entry.counted and entry.attempts >= MAX_ATTEMPTS:
-                    entry.state, entry.held = State.FAILED, False
+                    entry.state, entry.held = State.FAILED, None
                 else:
                     entry.alone = True
                 entry.counted = False
@@ -207,34 +229,86 @@ class EngineMachine(RuleBasedStateMachine):
         for opened in stale:
             opened.beat = self.clock.now
 
+    @rule(which=st.integers(0, 9))
+    def a_message_of_a_closed_chunk_comes_late(self, which: int) -> None:
+        if self.model.closed:
+            chunk_id = self.model.closed[which % len(self.model.closed)]
+            assert self.engine.start_chunk(chunk_id) is None
+            assert not self.engine.beat_chunk(chunk_id)
+            self.engine.finish_chunk(chunk_id)
+
     # results
 
     @rule(id_=ids, space=space, late=st.booleans())
     def write_vectors(self, id_: str, space: Space, late: bool) -> None:
+        self._deliver(Delivery(id_, space, self._content(id_, space, late), vectors=True))
+
+    @rule(id_=ids, space=space, late=st.booleans(), final=st.booleans(), postpone=st.sampled_from((None, None, 3.0)))
+    def write_failures(self, id_: str, space: Space, late: bool, final: bool, postpone: float | None) -> None:
+        self._deliver(Delivery(id_, space, self._content(id_, space, late), False, final, postpone))
+
+    @rule(which=st.integers(0, 99))
+    def a_result_comes_again(self, which: int) -> None:
+        """Doubled, late, or after one that was sent after it."""
+        if self.model.delivered:
+            self._deliver(self.model.delivered[which % len(self.model.delivered)])
+
+    def _content(self, id_: str, space: Space, late: bool) -> tuple[str, ...]:
         entry = self.model.entries.get((id_, space.key))
-        parts = ("moved on",) if late or entry is None else entry.parts
-        (result,) = self.engine.write_vectors([vectors(id_, space, parts)])
-        if id_ not in self.model.products:
+        return ("moved on",) if late or entry is None else entry.parts
+
+    def _deliver(self, sent: Delivery) -> None:
+        self.model.delivered.append(sent)
+        entry = self.model.entries.get((sent.product_id, sent.space.key))
+        if entry is not None and entry.parts != sent.parts:
+            entry = None
+        if sent.vectors:
+            self._deliver_vectors(sent, entry)
+        else:
+            self._deliver_failure(sent, entry)
+
+    def _deliver_vectors(self, sent: Delivery, entry: Entry | None) -> None:
+        write = vectors(sent.product_id, sent.space, sent.parts, value=value(sent.parts))
+        (result,) = self.engine.write_vectors([write])
+        if sent.product_id not in self.model.products:
             assert result.result == "missing"
-        elif entry is None or late:
+        elif entry is None:
             assert result.result == "noop"
         else:
             assert result.result == ("noop" if entry.state is State.READY else "updated")
-            entry.state, entry.attempts, entry.alone, entry.counted, entry.held = State.READY, 0, False, False, True
+            entry.state, entry.attempts, entry.alone, entry.counted, entry.held = State.READY, 0, False, False, entry.parts
 
-    @rule(id_=ids, space=space, late=st.booleans(), final=st.booleans())
-    def write_failures(self, id_: str, space: Space, late: bool, final: bool) -> None:
-        entry = self.model.entries.get((id_, space.key))
-        parts = ("moved on",) if late or entry is None else entry.parts
-        self.engine.write_failures([failure(id_, space, parts, final=final)])
-        if entry is None or late or entry.state is not State.PENDING:
+    def _deliver_failure(self, sent: Delivery, entry: Entry | None) -> None:
+        write = failure(sent.product_id, sent.space, sent.parts, final=sent.final)
+        self.engine.write_failures([replace(write, postpone=sent.postpone)])
+        if entry is None or entry.state is not State.PENDING:
+            return
+        if sent.postpone is not None:
+            entry.attempts -= entry.counted
+            entry.counted, entry.not_before = False, self.clock.now + sent.postpone
             return
         entry.attempts += not entry.counted
         entry.counted, entry.alone = False, True
-        if final or entry.attempts >= MAX_ATTEMPTS:
-            entry.state, entry.held = State.FAILED, False
+        if sent.final or entry.attempts >= MAX_ATTEMPTS:
+            entry.state, entry.held = State.FAILED, None
         else:
             entry.not_before = self.clock.now + RETRY_PAUSE * 2 ** (entry.attempts - 1)
+
+    @rule(id_=ids, text=texts, pictures=images, named=st.sets(space_keys))
+    def requeue(self, id_: str, text: str, pictures: tuple[str, ...], named: set[str]) -> None:
+        (document,) = self.engine.fetch([id_])
+        if document is None:
+            return
+        stale = Requeue(id_, document.seq - 1, {}, frozenset())
+        self.engine.requeue([stale])
+        self.engine.requeue([Requeue(id_, document.seq, {"text": (text,) if text else (), "image": pictures}, frozenset(named))])
+        self.model.products[id_] = (text, pictures, self.model.products[id_][2])
+        for space in self.model.spaces.values():
+            old, wanted = self.model.entries.pop((id_, space.key), None), self.model.parts(id_, space)
+            if wanted:
+                moved = old is None or old.parts != wanted or space.key in named
+                fresh = Entry(wanted, Priority.BACKFILL, held=old.held if old else None)
+                self.model.entries[id_, space.key] = fresh if moved or old is None else old
 
     @rule(some=st.none() | st.lists(ids, max_size=2))
     def retry_failures(self, some: list[str] | None) -> None:
@@ -254,10 +328,14 @@ class EngineMachine(RuleBasedStateMachine):
         }
 
     @invariant()
-    def vectors_are_there_when_they_should(self) -> None:
-        for key in self.model.spaces:
-            held = [rows is not None for rows in self.engine.read_vectors(key, IDS)]
-            assert held == [(entry := self.model.entries.get((id_, key))) is not None and entry.held for id_ in IDS]
+    def vectors_are_those_of_the_content_that_was_written_last(self) -> None:
+        for key, space in self.model.spaces.items():
+            for id_, found in zip(IDS, self.engine.read_vectors(key, IDS), strict=True):
+                entry = self.model.entries.get((id_, key))
+                held = None if entry is None else entry.held
+                assert (found is None) == (held is None)
+                if found is not None and held is not None:
+                    np.testing.assert_array_equal(found, rows(1, space.dim, value(held)))
 
     @invariant()
     def the_counters_equal_a_recount(self) -> None:
@@ -269,6 +347,3 @@ class EngineMachine(RuleBasedStateMachine):
         assert status.products == len(self.model.products)
         running = sum(opened.running for opened in self.model.chunks.values())
         assert (status.queue.running, status.queue.queued) == (running, len(self.model.chunks) - running)
-
-    def teardown(self) -> None:
-        self.engine.close()
