@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from hybrid_search.errors import SettingsError
 from hybrid_search.settings import Settings
 from hybrid_search.telemetry.metrics import Shown
 from hybrid_search.telemetry.scraped import BuildInfo
+from hybrid_search.telemetry.shared_files import VARIABLE
+
+
+class SharedCounts(Collector):
+    """What all children together have counted, from the files in ``folder``.
+
+    A file that a child has opened this moment, or was killed while opening, is empty: it is passed over, where the library's own way
+    through a folder would fail for as long as the file is there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterator[Metric]:
+        files = [str(path) for path in self._folder.glob("*.db") if path.stat().st_size]
+        yield from MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
 
 
 @contextmanager
@@ -24,7 +44,7 @@ def metrics_served(settings: Settings) -> Iterator[None]:
         yield
         return
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Shown(MultiProcessCollector(None), "worker"))  # type: ignore[no-untyped-call]
+    registry.register(Shown(SharedCounts(Path(os.environ[VARIABLE])), "worker"))
     registry.register(BuildInfo(settings.engine))
     try:
         server, thread = start_http_server(settings.worker_metrics_port, settings.worker_metrics_host, registry)

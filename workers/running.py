@@ -11,6 +11,7 @@ from typing import Any
 
 from celery.bootsteps import RUN
 from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
+from celery.utils.log import get_multiprocessing_logger
 
 from hybrid_search.errors import HybridSearchError
 from hybrid_search.settings import Settings
@@ -34,7 +35,8 @@ def run_worker(settings: Settings, *, beat: bool) -> None:
             logging.getLogger(name).setLevel(logging.WARNING)
 
     def keep_logging(**_: object) -> None:
-        """Celery leaves logging alone where somebody listens to this signal."""
+        """Celery leaves logging alone where somebody listens to this signal; what its pool says of dead children joins the other lines."""
+        get_multiprocessing_logger().propagate = True
 
     def end(**_: object) -> None:
         stop_tracing()

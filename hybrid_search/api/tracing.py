@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Flask
 
+from hybrid_search.api.request_ids import route
 from hybrid_search.telemetry.traces import provider
 
 UNTRACED = "/healthz$,/readyz$,/metrics$,/static/"
@@ -19,13 +20,15 @@ def register_tracing(app: Flask) -> None:
     if tracers is None:
         return
     from opentelemetry.instrumentation.flask import FlaskInstrumentor
+    from opentelemetry.trace import get_current_span
 
     instrument: Any = FlaskInstrumentor().instrument_app  # it ships without types
-    instrument(app, tracer_provider=tracers, excluded_urls=UNTRACED, request_hook=_without_query)
+    instrument(app, tracer_provider=tracers, excluded_urls=UNTRACED)
 
-
-def _without_query(span: Any, environ: Any) -> None:
-    attributes = span.attributes if span.is_recording() else {}
-    for name in ADDRESSES:
-        if name in attributes:
-            span.set_attribute(name, attributes.get("http.route", ""))
+    @app.before_request  # after the instrumentation's own, which sets the attributes
+    def _hide_addresses() -> None:
+        span: Any = get_current_span()
+        if span.is_recording():
+            for name in ADDRESSES:
+                if name in span.attributes:
+                    span.set_attribute(name, route())

@@ -20,8 +20,10 @@ from hybrid_search.settings import Settings
 
 CONSOLE_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 HIDDEN = "***"
-TALKATIVE = ("opensearch", "opensearchpy.trace", "elastic_transport", "httpx", "httpcore", "urllib3")
-"""Libraries that log every request with its address, or its body: from ``info`` up they are asked for warnings only."""
+TALKATIVE = ("opensearchpy.trace", "httpx", "httpcore", "urllib3")
+"""Libraries that log every request with its address, or its body: from ``info`` up they are asked for warnings only.
+
+The search servers' clients are quieted by their transports (``hybrid_search.engines.cluster.reaching``)."""
 
 
 def configure_logging(settings: Settings) -> None:
@@ -34,6 +36,7 @@ def configure_logging(settings: Settings) -> None:
     handler.setFormatter(_Hiding(_json() if settings.log_format == "json" else logging.Formatter(CONSOLE_FORMAT), secrets_of(settings)))
     root.addHandler(handler)
     root.setLevel(level)
+    logging.captureWarnings(settings.log_format == "json")  # else Python writes them to stderr as text
     if settings.log_level != "debug":
         for name in TALKATIVE:
             logging.getLogger(name).setLevel(max(logging.WARNING, root.level))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -43,6 +43,8 @@ class Spec:
 
 SPECS: dict[str, Spec] = {}
 """By family name, in the order of the reference page."""
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a series of its own for the birth of each other one
 
 REGISTRY = CollectorRegistry()
 
