@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 
 _owner = pytest.StashKey[int]()
 _folder = pytest.StashKey[Path]()
+_starters = pytest.StashKey[dict[int, "subprocess.Popen[bytes]"]]()
 _left_out = pytest.StashKey[dict[str, int]]()
 
 
@@ -63,6 +65,7 @@ def engines_of(item: pytest.Item) -> set[str]:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "engine(*names): needs these engines; left out with them (tests/servers.py)")
     config.stash[_left_out] = {}
+    config.stash[_starters] = {}
     chosen_engines()
     # A process of pytest-xdist shares what the process that started it made.
     if worker := getattr(config, "workerinput", None):
@@ -111,6 +114,7 @@ def request_server(config: pytest.Config, product: str) -> None:
             with (folder / f"{product}.log").open("wb") as log:
                 command = [sys.executable, "-m", "tests.start_server", product, str(config.stash[_owner]), str(folder / f"{product}.json")]
                 starter = subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            config.stash[_starters][starter.pid] = starter
             begun.write_text(str(starter.pid))
 
 
@@ -125,7 +129,7 @@ def server_url(config: pytest.Config, product: str) -> str:
     state, starter = folder / f"{product}.json", int((folder / f"{product}.pid").read_text())
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while not state.exists():
-        if time.monotonic() > deadline or not _runs(starter):
+        if time.monotonic() > deadline or not _runs(config, starter):
             if state.exists():
                 break
             pytest.fail(f"{product} could not be started: {(folder / f'{product}.log').read_text()[-2_000:]}", pytrace=False)
@@ -136,13 +140,10 @@ def server_url(config: pytest.Config, product: str) -> str:
     return str(told["url"])
 
 
-def _runs(pid: int) -> bool:
-    """Whether a process runs, a dead one that nobody has asked about yet not counted."""
-    try:
-        if os.waitpid(pid, os.WNOHANG)[0] == pid:
-            return False
-    except ChildProcessError:
-        pass
+def _runs(config: pytest.Config, pid: int) -> bool:
+    """Whether the process that starts a server, ours or that of another pytest process, still does."""
+    if starter := config.stash[_starters].get(pid):
+        return starter.poll() is None
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -195,19 +196,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         return
     folder = config.stash[_folder]
     for product in SERVERS:
-        for end in (_end_starter, _end_server):
-            end(folder, product)
+        begun, state = folder / f"{product}.pid", folder / f"{product}.json"
+        if begun.exists() and _runs(config, pid := int(begun.read_text())):
+            # Still on its way: what it has launched ends with this process.
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+        if state.exists() and (guard := json.loads(state.read_text()).get("guard")):
+            with suppress(ProcessLookupError):
+                os.kill(guard, signal.SIGTERM)
+    for starter in config.stash[_starters].values():
+        starter.wait()
     shutil.rmtree(folder)
-
-
-def _end_starter(folder: Path, product: str) -> None:
-    """End a start that is still on its way, Maven and all."""
-    begun = folder / f"{product}.pid"
-    if begun.exists() and _runs(pid := int(begun.read_text())):
-        os.killpg(pid, signal.SIGKILL)
-
-
-def _end_server(folder: Path, product: str) -> None:
-    state = folder / f"{product}.json"
-    if state.exists() and (guard := json.loads(state.read_text()).get("guard")):
-        os.kill(guard, signal.SIGTERM)

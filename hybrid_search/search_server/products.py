@@ -46,8 +46,6 @@ def _elasticsearch(version: str, carrier: str, java: range) -> Release:
 
 RELEASES = (
     _opensearch("3.5.0", 300, range(21, 100)),
-    # 2.x asks for the security manager, which Java 24 took out.
-    _opensearch("2.19.1", 270, range(11, 24)),
     _elasticsearch("9.4.3", "26.9.0.129388", range(21, 100)),
     _elasticsearch("8.19.13", "26.6.0.123539", range(17, 100)),
 )
