@@ -44,9 +44,9 @@ def greet(transport: Transport, product: ProductName, timeout: float = GREETING)
 
 
 def prepare(
-    transport: Transport, dialect: Dialect, indices: Indices, files: Mapping[str, MappingFile], *, shards: int = 1, replicas: int = 0
+    transport: Transport, dialect: Dialect, indices: Indices, files: Mapping[str, MappingFile], *, shards: int = 1, replicas: int = 0, products: bool = True
 ) -> None:
-    """Make the indices that are missing. Whatever this call made is taken back when one of them cannot be made.
+    """Make the indices that are missing (without ``products`` only the others: the products are somebody else's). Whatever this call made is taken back when one of them cannot be made.
 
     Raises:
         EngineUnavailable: an alias points to two indices, or the server cannot be reached.
@@ -55,7 +55,7 @@ def prepare(
     held = behind_aliases(transport, indices)
     made = _Made()
     try:
-        if indices.products not in held:
+        if products and indices.products not in held:
             _make_templates(transport, indices, files, made)
             _make_index(transport, indices.products, _products_body(dialect, shards, replicas), made)
         for name in PLAIN:
@@ -100,6 +100,11 @@ def remove_all(transport: Transport, indices: Indices) -> None:
 def apply_settings(transport: Transport, index: str, file: MappingFile) -> None:
     """Put an index under the settings of ``bulk-load.json`` or ``serving.json``."""
     transport.request("PUT", f"/{index}/_settings", file.body["settings"])
+
+
+def put_templates(transport: Transport, indices: Indices, files: Mapping[str, MappingFile]) -> None:
+    """Bring the templates to the mapping files: for the next index, those that exist keep what they have. Raises ``ServerError``."""
+    _make_templates(transport, indices, files, _Made())
 
 
 def _make_templates(transport: Transport, indices: Indices, files: Mapping[str, MappingFile], made: _Made) -> None:

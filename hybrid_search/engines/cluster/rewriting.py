@@ -91,6 +91,7 @@ class _Rewriting:
     decide: Decide
     at: Mapping[str, int] | None
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    refusal: str | None = None
 
     def all_of(self, ids: Sequence[str]) -> None:
         left = list(ids)
@@ -107,6 +108,13 @@ class _Rewriting:
         try:
             rounds(attempt)
         except RetryError:
+            if self.refusal is not None:
+                raise EngineUnavailable(
+                    f"Writes are blocked: {self.refusal}",
+                    field="index",
+                    value=self.server.indices.products,
+                    remedy="A reindex lifts its block by itself; otherwise set index.blocks.write to false.",
+                ) from None
             raise EngineUnavailable(
                 f"Product {left[0]!r} was written by others {ROUNDS} times while it was to be changed.",
                 value=left[0],
@@ -131,8 +139,9 @@ class _Rewriting:
         self.server.wrote(index)
         contested: list[str] = []
         for id_, result in zip(asked, results, strict=True):
-            if result.conflict or result.missing:  # gone, made or written meanwhile
+            if result.conflict or result.missing or _moving(result):  # gone, made or written meanwhile, or about to be elsewhere
                 contested.append(id_)
+                self.refusal = result.error if _moving(result) else None
             else:
                 self.outcomes[id_] = _outcome(result)
         return contested
@@ -145,12 +154,19 @@ class _Rewriting:
             return None
         if found is None:
             return Action("create", index, document_id(id_), body=change.create)
-        guard = {"if_seq_no": found["_seq_no"], "if_primary_term": found["_primary_term"]}
+        # To the index that was read, not to the alias: the numbers of another index would mean something else.
+        guard = {"if_seq_no": found["_seq_no"], "if_primary_term": found["_primary_term"], "require_alias": False}
+        index = found["_index"]
         if change.delete:
             return Action("delete", index, document_id(id_), **guard)
         params = {"remove": list(change.remove), "set": list(change.set.items())}
         body = {"script": {"lang": "painless", "source": _SCRIPT, "params": params}}
         return Action("update", index, document_id(id_), body=body, **guard)
+
+
+def _moving(result: ItemResult) -> bool:
+    """Whether the index takes no writes for the moment: the last step of a reindex (``reindexing``)."""
+    return result.reason == "cluster_block_exception" and "index write (api)" in (result.error or "")
 
 
 def _outcome(result: ItemResult) -> Outcome:

@@ -1,0 +1,159 @@
+"""A new products index behind the alias while shoppers search and writers write: nothing fails, nothing is lost."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+import pytest
+
+from hybrid_search.engines.base import ProductWrite, scan_all
+from hybrid_search.engines.cluster.engine import ClusterEngine
+from hybrid_search.engines.cluster.indices import behind_aliases, remove_all
+from hybrid_search.engines.cluster.mappings import MappingFile, load_mappings
+from hybrid_search.engines.cluster.reindexing import reindex, return_to
+from hybrid_search.engines.cluster.transport import ServerError
+from hybrid_search.engines.elasticsearch import open_elasticsearch
+from hybrid_search.engines.opensearch import open_opensearch
+from hybrid_search.errors import EngineUnavailable, NotFoundError
+from hybrid_search.product import Product
+from hybrid_search.types import KeywordLeg, SearchPlan, VectorLeg
+from tests.contracts.engine_cases import TEXT, rows, vectors, write
+
+PRODUCTS = 1_500
+PLAN = SearchPlan((KeywordLeg("bm25", "thing", {"title": 1.0}, "1", 10),))
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("opensearch", marks=pytest.mark.engine("opensearch")),
+        pytest.param("elasticsearch", marks=pytest.mark.engine("elasticsearch")),
+    ]
+)
+def engine(request: pytest.FixtureRequest) -> Iterator[ClusterEngine]:
+    opener = {"opensearch": open_opensearch, "elasticsearch": open_elasticsearch}[request.param]
+    made = opener(request.getfixturevalue(f"{request.param}_url"), prefix=f"reindex-{uuid.uuid4().hex[:8]}")
+    yield made
+    indices = made.server.indices
+    found = made.server.transport.request("GET", f"/{indices.products}-*/_alias").body
+    for index in found:
+        made.server.transport.request("DELETE", f"/{index}", ignore=(404,))
+    remove_all(made.server.transport, indices)
+    made.close()
+
+
+def files(engine: ClusterEngine, folder: Path | None = None) -> dict[str, MappingFile]:
+    product = engine.server.dialect.product
+    return load_mappings(product, engine.server.indices.prefix, folder)
+
+
+@dataclass
+class Writers:
+    """Writes, deletes and makes anew at random; ``oracle`` has the price of every living product whose write was acknowledged."""
+
+    engine: ClusterEngine
+    oracle: dict[str, float]
+    errors: list[Exception] = field(default_factory=list)
+    writes: int = 0
+
+    def run(self, stop: threading.Event, seed: int) -> None:
+        rng = random.Random(seed)
+        mine = [id_ for id_ in sorted(self.oracle) if hash(id_[-1]) % 2 == seed]
+        try:
+            while not stop.is_set():
+                batch = rng.sample(mine, 5)
+                price = float(self.writes)
+                if rng.random() < 0.2:
+                    self.engine.delete(batch)
+                    for id_ in batch:
+                        self.oracle.pop(id_, None)
+                else:
+                    results = self.engine.put([write(id_, price=price) for id_ in batch])
+                    assert all(result.error is None for result in results), results
+                    self.oracle.update(dict.fromkeys(batch, price))
+                self.writes += 1
+                time.sleep(0.005)
+        except (EngineUnavailable, ServerError, AssertionError) as err:
+            self.errors.append(err)
+
+
+@pytest.mark.slow
+def test_reindex_under_searches_and_writes(engine: ClusterEngine) -> None:
+    engine.add_space(TEXT)
+    ids = [f"p{n:04}" for n in range(PRODUCTS)]
+    for start in range(0, PRODUCTS, 500):
+        engine.put([write(id_, price=0.0) for id_ in ids[start : start + 500]])
+        engine.write_vectors([vectors(id_, TEXT, ("t1",)) for id_ in ids[start : start + 500]])
+    engine.refresh()
+    old = behind_aliases(engine.server.transport, engine.server.indices)[engine.server.indices.products]
+    writers = Writers(engine, dict.fromkeys(ids, 0.0))
+    stop = threading.Event()
+    answered: list[bool] = []
+
+    def search() -> None:
+        while not stop.is_set():
+            reply = engine.search(PLAN)
+            answered.append(not reply.failed and reply.total > PRODUCTS / 2)
+            time.sleep(0.02)
+
+    threads = [threading.Thread(target=writers.run, args=(stop, seed)) for seed in (0, 1)] + [threading.Thread(target=search)]
+    for thread in threads:
+        thread.start()
+    try:
+        time.sleep(0.5)
+        done = reindex(engine.server, files(engine), shards=1, replicas=0)
+        time.sleep(0.5)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert writers.errors == []
+    assert writers.writes > 20
+    assert len(answered) > 20
+    assert all(answered)
+    assert behind_aliases(engine.server.transport, engine.server.indices)[engine.server.indices.products] == done.new != old == done.old
+    engine.refresh()
+    assert {document.id: document.body["price"] for document in scan_all(engine)} == writers.oracle
+    kept = [id_ for id_ in sorted(writers.oracle) if engine.read_vectors("text_1", [id_])[0] is not None][:3]
+    for found in engine.read_vectors("text_1", kept):
+        assert found is not None
+        assert (found == rows(1, 3)).all()
+    hits = engine.search(SearchPlan((VectorLeg("knn", "text_1", rows(1, 3)[0], 5),))).legs["knn"]
+    assert len(hits.ids) == 5
+
+
+def test_a_changed_mapping_takes_effect_and_the_way_back_is_kept(engine: ClusterEngine, tmp_path: Path) -> None:
+    engine.put([ProductWrite(Product(id="a", title="red shoe"), {})], refresh=True)
+    source = Path(__file__).resolve().parents[2] / "mappings" / engine.server.dialect.product / "product-fields.json"
+    own = orjson.loads(source.read_bytes())
+    own["template"]["mappings"]["properties"]["title"]["fields"]["raw"] = {"type": "keyword"}
+    (tmp_path / "product-fields.json").write_bytes(orjson.dumps(own))
+    done = reindex(engine.server, files(engine, tmp_path), shards=2, replicas=0)
+    search = f"/{engine.server.indices.products}/_search"
+    by_raw = {"query": {"term": {"title.raw": "red shoe"}}}
+    assert engine.server.transport.request("POST", search, by_raw).body["hits"]["total"]["value"] == 1
+    return_to(engine.server, done.old)
+    assert engine.server.transport.request("POST", search, by_raw).body["hits"]["total"]["value"] == 0
+    assert engine.put([write("b")])[0].result == "created"
+    with pytest.raises(NotFoundError, match="There is no index"):
+        return_to(engine.server, "nothing-000009")
+
+
+def test_a_mapping_that_refuses_a_product_changes_nothing(engine: ClusterEngine, tmp_path: Path) -> None:
+    engine.put([ProductWrite(Product(id="a", title="red shoe", sku="AB-12"), {})], refresh=True)
+    before = behind_aliases(engine.server.transport, engine.server.indices)
+    source = Path(__file__).resolve().parents[2] / "mappings" / engine.server.dialect.product / "product-fields.json"
+    own = orjson.loads(source.read_bytes())
+    own["template"]["mappings"]["properties"]["sku"] = {"type": "integer"}
+    (tmp_path / "product-fields.json").write_bytes(orjson.dumps(own))
+    with pytest.raises(ServerError, match=r"product 'a'.*AB-12"):
+        reindex(engine.server, files(engine, tmp_path), shards=1, replicas=0)
+    assert behind_aliases(engine.server.transport, engine.server.indices) == before
+    assert engine.server.transport.request("HEAD", f"/{engine.server.indices.products}-000002", ignore=(404,)).status == 404
+    assert engine.put([write("b")])[0].result == "created"
