@@ -134,9 +134,10 @@ BURST_SECONDS = 2.0
 _ALLOWANCE = """
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1e6
-local rate, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
-local last = tonumber(redis.call('GET', KEYS[1]) or now - burst)
-if last < now - math.max(burst, 1 / rate) or last > now then last = now - math.max(burst, 1 / rate) end
+local rate = tonumber(ARGV[1])
+local first = now - math.max(tonumber(ARGV[2]), 1 / rate)
+local last = tonumber(redis.call('GET', KEYS[1]) or first)
+if last < first or last > now then last = first end
 local products = math.floor((now - last) * rate + 1e-6)
 redis.call('SET', KEYS[1], string.format('%.6f', last + products / rate), 'EX', 3600)
 return products

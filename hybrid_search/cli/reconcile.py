@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -49,8 +49,8 @@ def reconcile(
         services.close()
     if mend and report.mended:
         request_feed(services.settings)
-    found = [
-        {"finding": finding.value, "space": key, "count": count, "examples": ", ".join(report.examples[finding, key])}
+    found: list[dict[str, Any]] = [
+        {"finding": finding.value, "space": key, "count": count, "examples": report.examples[finding, key]}
         for (finding, key), count in sorted(report.counts.items())
     ]
     if json:
@@ -65,7 +65,7 @@ def reconcile(
         )
     else:
         for line in found:
-            say(f"{line['count']:>8} {line['space']:<10} {line['finding']}  [dim]{plain(str(line['examples']))}[/dim]")
+            say(f"{line['count']:>8} {line['space']:<10} {line['finding']}  [dim]{plain(', '.join(line['examples']))}[/dim]")
         unread = f", {report.unreadable} with pictures that cannot be read here" if report.unreadable else ""
         mended = f", {report.mended} products made pending" if mend else ""
         say(f"{report.products} products compared{unread}, {report.found} findings{mended}.")
