@@ -6,11 +6,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from hybrid_search.engines.cluster.entries import Spaces
 from hybrid_search.engines.cluster.layout import ALONE, NEXT_BACKFILL, NEXT_LIVE, PARTS, STATES
-from hybrid_search.engines.cluster.server import Server, raise_item
+from hybrid_search.engines.cluster.pages import search_all
+from hybrid_search.engines.cluster.server import Server
 from hybrid_search.types import Priority
 
 Clause = dict[str, Any]
@@ -36,15 +35,12 @@ def find_candidates(server: Server, spaces: Spaces, taken: Collection[str], *, r
     """Enough for ``room`` chunks of ``size``, without the ids in ``taken``: four searches in one request."""
     wanted = [(priority, alone) for priority in Priority for alone in (False, True)]
     sizes = [min(room if alone else room * size, WINDOW) for _, alone in wanted]
-    lines: list[Any] = []
-    for (priority, alone), most in zip(wanted, sizes, strict=True):
-        lines += [{"index": server.indices.products}, _body(_query(priority, spaces, taken, alone, now), priority, most)]
-    body = b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines)
-    found: list[tuple[str, ...]] = []
-    for answer in server.transport.request("POST", "/_msearch", body).body["responses"]:
-        if "error" in answer:
-            raise_item(answer["error"], "looking for pending products")
-        found.append(tuple(hit["fields"]["id"][0] for hit in answer["hits"]["hits"]))
+    searches = [
+        (server.indices.products, _body(_query(priority, spaces, taken, alone, now), priority, most))
+        for (priority, alone), most in zip(wanted, sizes, strict=True)
+    ]
+    answers = search_all(server, searches, "looking for pending products")
+    found = [tuple(hit["fields"]["id"][0] for hit in answer["hits"]["hits"]) for answer in answers]
     by_kind = dict(zip(wanted, found, strict=True))
     return Candidates(
         together={priority: by_kind[priority, False] for priority in Priority},

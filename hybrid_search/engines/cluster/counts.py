@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from hybrid_search.engines.base import QueueCounts
+from hybrid_search.engines.cluster.chunk_store import IS_CHUNK
 from hybrid_search.engines.cluster.entries import Spaces
 from hybrid_search.engines.cluster.layout import PARTS, STATES
-from hybrid_search.engines.cluster.server import Server, raise_item
+from hybrid_search.engines.cluster.pages import search_all
+from hybrid_search.engines.cluster.server import Server
 from hybrid_search.engines.cluster.spaces import read_spaces
 from hybrid_search.types import State
 
@@ -30,19 +30,9 @@ def read_counts(server: Server, *, now: float) -> Counts:
     """Counts of what is searchable: what this process wrote always is, what others wrote within a second or so."""
     server.see(server.indices.products, server.indices.chunks)
     spaces = read_spaces(server).fields
-    lines: list[Any] = [
-        {"index": server.indices.products},
-        {"size": 0, "track_total_hits": True, "aggs": _state_counts(spaces)},
-        {"index": server.indices.chunks},
-        {"size": 0, "query": {"term": {"kind": "chunk"}}, "aggs": {"queued": _queue(_QUEUED), "running": _queue(_RUNNING)}},
-    ]
-    body = b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines)
-    products, chunks = server.transport.request("POST", "/_msearch", body).body["responses"]
-    for answer in (products, chunks):
-        if "error" in answer:
-            raise_item(answer["error"], "counting")
-        if answer["_shards"]["failed"]:
-            raise_item(answer["_shards"]["failures"][0]["reason"], "counting")
+    counted = {"size": 0, "track_total_hits": True, "aggs": _state_counts(spaces)}
+    queued = {"size": 0, "query": IS_CHUNK, "aggs": {"queued": _queue(_QUEUED), "running": _queue(_RUNNING)}}
+    products, chunks = search_all(server, [(server.indices.products, counted), (server.indices.chunks, queued)], "counting")
     found = products["aggregations"]
     states = {space.key: _states(found, field, space.part) for field, space in spaces.items()}
     return Counts(products["hits"]["total"]["value"], states, _queue_counts(chunks["aggregations"], now))

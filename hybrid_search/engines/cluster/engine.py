@@ -12,6 +12,7 @@ from hybrid_search.engines.base import EngineStatus, Failure, ProductWrite
 from hybrid_search.engines.cluster import blobs, catalog, chunks, control, spaces, towers, vectors
 from hybrid_search.engines.cluster import failures as failing
 from hybrid_search.engines.cluster import requeue as requeueing
+from hybrid_search.engines.cluster.chunk_opening import open_chunks
 from hybrid_search.engines.cluster.counts import read_counts
 from hybrid_search.engines.cluster.legs import Searchable
 from hybrid_search.engines.cluster.searching import answer
@@ -115,7 +116,7 @@ class ClusterEngine:
     # Ledger
 
     def open_chunks(self, *, at_most: int, size: int, backfill: int | None = None) -> list[Chunk]:
-        return chunks.open_chunks(self.server, at_most=at_most, size=size, now=self._now(), backfill=backfill)
+        return open_chunks(self.server, at_most=at_most, size=size, now=self._now(), backfill=backfill)
 
     def start_chunk(self, chunk_id: str) -> Chunk | None:
         return chunks.start_chunk(self.server, chunk_id, now=self._now())
