@@ -7,7 +7,7 @@ import sys
 import typer
 
 from hybrid_search import __version__
-from hybrid_search.cli import attach, catalog, doctor, plan, reconcile, run, spaces, state
+from hybrid_search.cli import attach, catalog, doctor, plan, reconcile, reindex, run, spaces, state
 from hybrid_search.errors import HybridSearchError
 from hybrid_search.evaluation.command import evaluate
 
@@ -55,6 +55,7 @@ app.command()(state.search)
 app.command()(state.status)
 app.command()(state.failures)
 app.command()(reconcile.reconcile)
+app.command()(reindex.reindex)
 app.command()(state.align)
 app.command()(state.control)
 app.command()(doctor.doctor)

@@ -89,6 +89,21 @@ def return_to(server: Server, index: str) -> None:
     _point(server, current, index)
 
 
+def index_bytes(server: Server) -> int:
+    """Disk that one copy of the products takes."""
+    reply = server.transport.request("GET", f"/{server.indices.products}/_stats/store")
+    return int(reply.body["_all"]["primaries"]["store"]["size_in_bytes"])
+
+
+def free_bytes(server: Server) -> int | None:
+    """Disk that is free on all nodes together, ``None`` where the server does not tell (hosted ones)."""
+    reply = server.transport.request("GET", "/_nodes/stats/fs", ignore=(400, 401, 403, 404))
+    totals = (
+        [node.get("fs", {}).get("total", {}).get("available_in_bytes") for node in reply.body.get("nodes", {}).values()] if reply.ok else []
+    )
+    return sum(int(total) for total in totals) if totals and all(total is not None for total in totals) else None
+
+
 def _fill_and_swap(server: Server, old: str, new: str, replicas: int, progress: Progress | None, keep_old: bool) -> Reindexed:
     total = _count(server, old)
     done, passes, copied = -1, 0, 0
@@ -166,14 +181,20 @@ def _copy(server: Server, old: str, new: str, after: int, total: int, progress: 
         time.sleep(POLL)
     if reply.get("error") or reply["response"]["failures"]:
         reason = reply.get("error") or reply["response"]["failures"][0]
-        raise ServerError(f"Copying {old} into {new} failed: {_reason(reason)}", status=400, remedy="Correct the mapping files and run it again.")
+        raise ServerError(
+            f"Copying {old} into {new} failed: {_reason(reason)}", status=400, remedy="Correct the mapping files and run it again."
+        )
     return int(status["created"]) + int(status["updated"])
 
 
 def _reason(failure: Any) -> str:
     cause = failure.get("cause", failure) if isinstance(failure, dict) else failure
     named = f"product {failure['id']!r}: " if isinstance(failure, dict) and "id" in failure else ""
-    return f"{named}{cause.get('reason', cause)} {cause.get('caused_by', {}).get('reason', '')}".strip() if isinstance(cause, dict) else str(cause)
+    return (
+        f"{named}{cause.get('reason', cause)} {cause.get('caused_by', {}).get('reason', '')}".strip()
+        if isinstance(cause, dict)
+        else str(cause)
+    )
 
 
 def _remove_deleted(server: Server, old: str, new: str) -> int:
