@@ -141,6 +141,11 @@ class Source:
         body = {"size": len(ids), "query": query, "_source": self._fields(None), "seq_no_primary_term": True}
         return _documents(self._checked(self._transport.request("POST", f"/{quote(self.index.name, safe='')}/_search", body).body))
 
+    def missing(self, path: str, *, page: int = PAGE) -> Iterator[list[SourceDocument]]:
+        """Pages of ids of the documents that lack a field, as searchable at the call; no source is read."""
+        query = {"bool": {"filter": [self._query()], "must_not": [{"exists": {"field": path}}]}}
+        yield from Source(self._transport, self.index, query).read(fields=[], page=page)
+
     def newest(self, path: str, *, dated: bool) -> Any:
         """The largest value of a field (milliseconds since 1970 for a date), ``None`` where no document has one."""
         order = {path: {"order": "desc"} | ({"numeric_type": "date"} if dated else {})}

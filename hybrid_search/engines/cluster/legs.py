@@ -40,6 +40,8 @@ class Searchable:
     """About how many products there are: up to ``exact_up_to`` all vectors are compared."""
     shards: int
     exact_up_to: int
+    keyword: Callable[[KeywordLeg], Clause | None] | None = None
+    """How words are matched in an index that has its own analysis (``attach`` in place); ours by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class LegSearch:
 def leg_search(leg: Leg, filters: Sequence[Clause], searchable: Searchable, dialect: Dialect) -> LegSearch:
     """Raises ``QueryError`` for an unknown field or space and for a vector of another dimension."""
     if isinstance(leg, KeywordLeg):
-        return _keyword(leg, filters, dialect)
+        return _keyword(leg, filters, searchable, dialect)
     if isinstance(leg, VectorLeg):
         return _vector(leg, filters, searchable, dialect)
     order = [{NUMERIC_PATHS["popularity"]: {"order": "desc", "missing": 0}}, {"id": "asc"}]
@@ -102,21 +104,26 @@ def _body(query: Clause, k: int, order: list[Any]) -> dict[str, Any] | None:
 _BY_SCORE: list[Any] = [{"_score": "desc"}, {"id": "asc"}]
 
 
-def _keyword(leg: KeywordLeg, filters: Sequence[Clause], dialect: Dialect) -> LegSearch:
+def _keyword(leg: KeywordLeg, filters: Sequence[Clause], searchable: Searchable, dialect: Dialect) -> LegSearch:
+    clause = _own_words(leg) if searchable.keyword is None else searchable.keyword(leg)
+    if clause is None:
+        return LegSearch(leg, None, {"match_none": {}}, float)
+    factor = dialect.bm25_factor
+    return LegSearch(leg, _body(filtered(clause, filters), leg.k, _BY_SCORE), clause, lambda score: score / factor)
+
+
+def _own_words(leg: KeywordLeg) -> Clause | None:
     weights = {TEXT_PATHS[require_text(field)]: weight for field, weight in leg.fields.items()}
     words = terms(leg.text)[: MOST_CLAUSES // max(len(weights), 1)]
     need = required_matches(len(words), leg.minimum_should_match)
     if not need or not weights:
-        return LegSearch(leg, None, {"match_none": {}}, float)
+        return None
     # A repeated word stands there as often: it scores and counts again.
     by_word = [[{"term": {path: {"value": word, "boost": weight}}} for path, weight in weights.items()] for word in words]
     if need == 1:
-        clause: Clause = {"bool": {"should": [term for one in by_word for term in one]}}
-    else:
-        any_field = [one[0] if len(one) == 1 else {"bool": {"should": one}} for one in by_word]
-        clause = {"bool": {"should": any_field, "minimum_should_match": need}}
-    factor = dialect.bm25_factor
-    return LegSearch(leg, _body(filtered(clause, filters), leg.k, _BY_SCORE), clause, lambda score: score / factor)
+        return {"bool": {"should": [term for one in by_word for term in one]}}
+    any_field = [one[0] if len(one) == 1 else {"bool": {"should": one}} for one in by_word]
+    return {"bool": {"should": any_field, "minimum_should_match": need}}
 
 
 def _vector(leg: VectorLeg, filters: Sequence[Clause], searchable: Searchable, dialect: Dialect) -> LegSearch:

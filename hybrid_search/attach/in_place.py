@@ -1,0 +1,186 @@
+"""Vectors and ledger inside a foreign index: the server engine over documents that somebody else writes.
+
+Their writers stay active. Everything of ours is under ``hybrid`` and is written only if the document is still the one that was read, so
+a price that they change meanwhile is never undone. When they write a whole document, ours is gone from it: ``notice`` finds such
+documents and puts the ledger back; the vectors come back from the kept outputs of the towers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hybrid_search.attach.check import in_place
+from hybrid_search.attach.config import DOCUMENT_ID, AttachConfig
+from hybrid_search.attach.in_place_fields import ID, REJECTED, add_own_fields
+from hybrid_search.attach.in_place_transport import InPlaceTransport
+from hybrid_search.attach.reading import ProductReader
+from hybrid_search.attach.source import Source, SourceDocument, SourceIndex, describe
+from hybrid_search.engines.base import ProductWrite
+from hybrid_search.engines.cluster.engine import ClusterEngine
+from hybrid_search.engines.cluster.entries import Change, content_put, difference, read_ledger
+from hybrid_search.engines.cluster.indices import greet, prepare
+from hybrid_search.engines.cluster.layout import OWN, Indices
+from hybrid_search.engines.cluster.legs import Searchable
+from hybrid_search.engines.cluster.mappings import load_mappings
+from hybrid_search.engines.cluster.rewriting import require_written, rewrite
+from hybrid_search.engines.cluster.server import Server
+from hybrid_search.engines.cluster.spaces import read_spaces
+from hybrid_search.engines.cluster.transport import Transport
+from hybrid_search.errors import EngineError
+from hybrid_search.indexing.parts import ImageHashes, part_hashes
+from hybrid_search.product import Product
+from hybrid_search.schema import KEYWORD_FIELDS, NUMERIC_FIELDS, TEXT_FIELDS
+from hybrid_search.types import KeywordLeg, Priority, WriteResult
+
+_NO_PRODUCT = "cannot become a product: see hybrid-search attach --check"
+_TYPES_OF_TEXT = frozenset({"text", "match_only_text", "search_as_you_type"})
+
+
+@dataclass(frozen=True, slots=True)
+class InPlaceIndices(Indices):
+    """Our other indices under the prefix; the products are theirs."""
+
+    foreign: str
+
+    @property
+    def products(self) -> str:
+        return self.foreign
+
+
+@dataclass(slots=True)
+class Noticed:
+    """What one ``notice`` did: documents read, ledgers written (``changed``), documents that are no products."""
+
+    read: int = 0
+    changed: int = 0
+    rejected: int = 0
+
+
+class InPlaceEngine(ClusterEngine):
+    """``Engine`` over a foreign index. Products have the documents' own ids; they are written by the shop, not through here."""
+
+    def __init__(self, server: Server, source: Source, config: AttachConfig, hashes: ImageHashes, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._source, self._config, self._hashes = source, config, hashes
+
+    def put(self, writes: Sequence[ProductWrite], *, priority: Priority = Priority.LIVE, refresh: bool = False) -> list[WriteResult]:
+        raise _theirs()
+
+    def delete(self, ids: Sequence[str], *, refresh: bool = False) -> list[WriteResult]:
+        raise _theirs()
+
+    def notice(self, *, since: Any = None) -> Noticed:
+        """Put the ledger into documents that carry none; with ``since`` also look at what changed since then (a value of ``follow.field``).
+
+        Call it again and again. A document whose words and pictures are the same is not written.
+        """
+        told = Noticed()
+        for documents in self._source.missing(ID):
+            self._look(documents, told, Priority.BACKFILL)
+        follow = self._config.follow
+        if since is not None and follow.field:
+            for documents in self._source.read(sort=follow.field, dated=follow.kind == "date", since=since):
+                self._look(documents, told, Priority.LIVE)
+        return told
+
+    def look_at_all(self) -> Noticed:
+        """Compare every document with its ledger: finds changes where there is nothing to follow."""
+        told = Noticed()
+        for documents in self._source.read():
+            self._look(documents, told, Priority.BACKFILL)
+        return told
+
+    def _look(self, documents: Sequence[SourceDocument], told: Noticed, priority: Priority) -> None:
+        spaces = read_spaces(self.server).fields
+        refused: set[str] = set()
+
+        def decide(id_: str, stored: Mapping[str, Any] | None) -> Change | None:
+            if stored is None:
+                return None
+            before = read_ledger(stored)
+            own = stored.get(OWN, {})
+            body = {key: value for key, value in stored.items() if key != OWN}
+            rejected = _NO_PRODUCT if body.keys() == {"id"} else ""
+            if rejected:
+                refused.add(id_)
+            parts = {} if rejected else part_hashes(Product.model_validate(body), self._hashes)
+            after = content_put(before, parts, spaces, priority=priority, now=self._now())
+            change = difference(before, after) if after is not before else Change()
+            if own.get("id") != id_:
+                change = change.joined(Change({tuple(ID.split(".")): id_}))
+            if rejected and own.get("rejected") != rejected:
+                change = change.joined(Change({tuple(REJECTED.split(".")): rejected}))
+            return change if change.set or change.remove else None
+
+        outcomes = rewrite(self.server, [document.id for document in documents], decide)
+        require_written(outcomes)
+        told.read += len(documents)
+        told.changed += sum(outcome.result == "updated" for outcome in outcomes.values())
+        told.rejected += len(refused)
+
+    def _searchable(self) -> Searchable:
+        return replace(super()._searchable(), keyword=self._keyword)
+
+    def _keyword(self, leg: KeywordLeg) -> dict[str, Any] | None:
+        """Words matched by their analysis in their fields: each field's score by its weight, summed."""
+        weights: dict[str, float] = {}
+        for field, weight in leg.fields.items():
+            for target in self._config.fields if field == "all" else (field,):
+                if target in TEXT_FIELDS or target.startswith("attributes."):
+                    for path in self._config.fields.get(target, ()):
+                        told = self._source.index.fields.get(path)
+                        if told is not None and not told.nested and told.type in _TYPES_OF_TEXT and weight > 0:
+                            weights[path] = weights.get(path, 0.0) + weight
+        if not weights or not leg.text.strip():
+            return None
+        should = [{"match": {path: {"query": leg.text, "boost": weight}}} for path, weight in sorted(weights.items())]
+        return {"bool": {"should": should}}
+
+
+def attach_in_place(
+    transport: Transport,
+    config: AttachConfig,
+    hashes: ImageHashes,
+    *,
+    prefix: str,
+    max_attempts: int = 3,
+    retry_pause: float = 2.0,
+    clock: Callable[[], float] = time.time,
+) -> InPlaceEngine:
+    """Add our fields to the mapping of the index that ``config`` names, make our other indices, and give the engine over both.
+
+    Raises:
+        EngineError: vectors cannot be added to this index; the message says what to do instead.
+        ServerError: the server refuses the mapping; nothing of ours stays then but empty fields.
+    """
+    index = describe(transport, config.source.index)
+    if reason := in_place(index):
+        raise EngineError(f"Vectors cannot be added to {index.name!r}: {reason}", field="index", value=index.name)
+    config = config.model_copy(update={"fields": {**config.fields, "id": (DOCUMENT_ID,)}})
+    dialect = greet(transport, index.product)
+    indices = InPlaceIndices(prefix, index.asked)
+    add_own_fields(transport, index.asked)
+    prepare(transport, dialect, indices, load_mappings(index.product, prefix), products=False)
+    reader = ProductReader(config)
+    seen = InPlaceTransport(transport, index.asked, reader, their_paths(index, config), config.source.filter)
+    source = Source(transport, index, config.source.filter)
+    options = {"max_attempts": max_attempts, "retry_pause": retry_pause, "clock": clock}
+    return InPlaceEngine(Server(seen, dialect, indices), source, config, hashes, **options)
+
+
+def their_paths(index: SourceIndex, config: AttachConfig) -> dict[str, str]:
+    """Their field to filter and sort by, for each of ours that one field fills as it is: no scale, no other words for the same thing."""
+    found: dict[str, str] = {}
+    for target in (*KEYWORD_FIELDS, *NUMERIC_FIELDS):
+        paths = config.fields.get(target, ())
+        told = index.fields.get(paths[0]) if len(paths) == 1 else None
+        if told is not None and told.exact and not told.nested and target not in config.scales and target not in ("id", "availability"):
+            found[target] = told.exact
+    return found
+
+
+def _theirs() -> EngineError:
+    return EngineError("The index is the shop's own: products are written there.", field="engine", remedy="Change the product in the shop.")

@@ -1,0 +1,248 @@
+"""Vectors and ledger inside indexes that somebody else writes: theirs stays theirs, ours comes back when they erase it."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from PIL import Image
+
+from hybrid_search.attach.config import load_config
+from hybrid_search.attach.connect import find_product
+from hybrid_search.attach.in_place import InPlaceEngine, attach_in_place
+from hybrid_search.attach.propose import propose
+from hybrid_search.attach.source import Source, describe
+from hybrid_search.attach.writing import attach_file
+from hybrid_search.errors import EngineError
+from hybrid_search.indexing.embed import EmbedLimits, embed_chunk
+from hybrid_search.indexing.producers import Producers
+from hybrid_search.indexing.spaces import ensure_spaces
+from hybrid_search.settings import load_settings
+from hybrid_search.types import KeywordLeg, Range, SearchPlan, Terms, VectorLeg
+from tests.attach.conftest import Server
+from tests.attach.shops import SHOPS, Thing
+from tests.indexing_parts import CountingImage, CountingText, OneTowerEach
+
+SHOP = SHOPS["nested"]
+QUERIES = ("kettle", "red scarf", "garden chair every day", "norda 12", "bottle model")
+
+
+@dataclass
+class LinkedPictures:
+    """Every link is a picture of its own colour."""
+
+    before: Callable[[], None] = lambda: None
+    loads: list[str] = field(default_factory=list)
+
+    def load(self, reference: str, *, min_side: int = 0) -> Image.Image:
+        self.before()
+        self.loads.append(reference)
+        digest = hashlib.sha256(reference.encode()).hexdigest()
+        return Image.new("RGB", (min_side, min_side), f"#{digest[:4]}01")
+
+    def content_hash(self, reference: str) -> str:
+        return hashlib.sha256(reference.encode()).hexdigest()[:32]
+
+
+class Attached:
+    """A foreign index with our engine in it, towers that count, and a shop that goes on writing."""
+
+    def __init__(self, server: Server, count: int, folder: Path) -> None:
+        self.server = server
+        self.index = server.make(SHOP, count=count)
+        told = describe(server.transport, self.index)
+        path = folder / "attach.toml"
+        path.write_text(attach_file(server.url, told, propose(told, Source(server.transport, told).sample(200))))
+        self.config = load_config(path)
+        self.pictures = LinkedPictures()
+        self.text, self.image = CountingText(), CountingImage()
+        self.engine = self.open()
+
+    def open(self) -> InPlaceEngine:
+        transport, _ = find_product(load_settings(), self.server.url)
+        engine = attach_in_place(transport, self.config, self.pictures, prefix=f"{self.server.prefix}-ours")
+        ensure_spaces(engine, self.text.card, self.image.card)
+        return engine
+
+    def embed_all(self) -> int:
+        """Products embedded until nothing is pending."""
+        producers = Producers(OneTowerEach(self.text, self.image), None)  # type: ignore[arg-type]
+        done = 0
+        while chunks := self.engine.open_chunks(at_most=100, size=64):
+            for chunk in chunks:
+                done += len(chunk.product_ids)
+                embed_chunk(chunk.id, self.engine, producers, self.pictures, EmbedLimits(beat_every=60.0))
+        return done
+
+    def states(self) -> dict[str, dict[str, int]]:
+        return {key: {state.value: n for state, n in of.items() if n} for key, of in self.engine.status().states.items()}
+
+    def theirs(self) -> dict[str, Any]:
+        """Their part of every document."""
+        found = self.server.transport.request("POST", f"/{self.index}/_search", {"size": 10_000}).body["hits"]["hits"]
+        return {hit["_id"]: {key: value for key, value in hit["_source"].items() if key != "hybrid"} for hit in found}
+
+    def keyword_results(self) -> list[list[tuple[str, float]]]:
+        """What the shop's own search gives after a merge, with scores."""
+        self.merge()
+        found = []
+        for words in QUERIES:
+            body = {"size": 100, "query": {"multi_match": {"query": words, "fields": ["title.en^2", "body.html"]}}, "_source": False}
+            hits = self.server.transport.request("POST", f"/{self.index}/_search", body).body["hits"]["hits"]
+            found.append(sorted((hit["_id"], round(hit["_score"], 5)) for hit in hits))
+        return found
+
+    def merge(self) -> None:
+        """One segment without deleted documents, which count in the scores until then. Closing the index ends its claim on their history."""
+        for step in ("_flush", "_close", "_open", "_forcemerge", "_refresh"):
+            params = {"_open": {"wait_for_active_shards": "1"}, "_forcemerge": {"max_num_segments": "1"}}.get(step)
+            self.server.transport.request("POST", f"/{self.index}/{step}", params=params)
+
+    def close(self) -> None:
+        self.engine.close()
+
+
+@pytest.fixture
+def attached(server: Server, tmp_path: Path) -> Iterator[Attached]:
+    made = Attached(server, 60, tmp_path)
+    yield made
+    made.close()
+
+
+def doc(number: int) -> str:
+    return SHOP.document(number)[0]
+
+
+def test_products_are_embedded_where_they_are_and_nothing_of_theirs_changes(attached: Attached) -> None:
+    before, results = attached.theirs(), attached.keyword_results()
+    noticed = attached.engine.notice()
+    assert (noticed.read, noticed.changed, noticed.rejected) == (60, 60, 0)
+    attached.embed_all()
+    assert attached.states() == {"text_1": {"ready": 60}, "image_1": {"ready": 60}}
+    assert attached.theirs() == before
+    assert attached.keyword_results() == results
+    assert attached.engine.notice().read == 0
+    assert attached.engine.look_at_all().changed == 0
+
+
+def test_search_in_place_by_words_vectors_and_filters(attached: Attached) -> None:
+    attached.engine.notice()
+    attached.embed_all()
+    attached.engine.refresh()
+    (vector,) = attached.engine.read_vectors("text_1", [doc(7)])
+    assert vector is not None
+    legs = (KeywordLeg("bm25", "water bottle", {"title": 1.0}, "1", 100), VectorLeg("text", "text_1", vector[0], 5))
+    reply = attached.engine.search(SearchPlan(legs))
+    assert reply.failed == {}
+    assert reply.legs["text"].ids[0] == doc(7)
+    assert np.isclose(reply.legs["text"].scores[0], 1.0, atol=1e-4)
+    assert set(reply.legs["bm25"].ids) == {doc(n) for n in range(60) if "bottle" in Thing(n).title}
+    cheap = (Terms("brand", ("Norda",)),)
+    reply = attached.engine.search(SearchPlan(legs, filters=cheap))
+    assert set(reply.legs["bm25"].ids) == {doc(n) for n in range(60) if "bottle" in Thing(n).title and Thing(n).maker == "Norda"}
+    assert all(Thing(int(id_.removeprefix("Qz"), 16)).maker == "Norda" for id_ in reply.legs["text"].ids)
+
+
+def test_a_document_is_read_as_a_product(attached: Attached) -> None:
+    attached.engine.notice()
+    (found,) = attached.engine.fetch([doc(5)])
+    assert found is not None
+    assert (found.id, found.body["title"], found.body["price"]) == (doc(5), Thing(5).title, 11.25)
+    assert attached.engine.fetch(["nobody"]) == [None]
+    attached.engine.refresh()
+    assert [d.id for d in attached.engine.scan(limit=1_000)] == sorted(doc(n) for n in range(60))
+
+
+def test_their_price_update_during_our_embedding_is_never_undone(attached: Attached) -> None:
+    """The price changes exactly between our reading of a chunk and our writing of its vectors, and from a thread all the while."""
+    transport, index = attached.server.transport, attached.index
+    attached.engine.notice()
+    prices: dict[str, float] = {}
+    stop = threading.Event()
+
+    def raise_prices() -> None:
+        round_ = 0
+        while not stop.is_set():
+            for number in range(0, 60, 7):
+                price = 1_000.0 + round_
+                body = {"doc": {"offers": [{"amount": price, "currency": "EUR", "status": "in stock"}]}}
+                transport.request("POST", f"/{index}/_update/{doc(number)}", body, params={"retry_on_conflict": "20"})
+                prices[doc(number)] = price
+            round_ += 1
+
+    writer = threading.Thread(target=raise_prices)
+    writer.start()
+    try:
+        attached.embed_all()
+    finally:
+        stop.set()
+        writer.join()
+    transport.request("POST", f"/{index}/_refresh")
+    assert len(prices) == 9
+    assert {id_: attached.theirs()[id_]["offers"][0]["amount"] for id_ in prices} == prices
+    assert attached.states() == {"text_1": {"ready": 60}, "image_1": {"ready": 60}}  # a price is no reason to embed again
+
+
+def test_whole_documents_written_by_them_are_refilled_without_a_tower(attached: Attached) -> None:
+    attached.engine.notice()
+    attached.embed_all()
+    vectors = attached.engine.read_vectors("image_1", [doc(n) for n in range(60)])
+    calls = len(attached.text.calls), len(attached.image.calls), len(attached.pictures.loads)
+    attached.server.write(attached.index, SHOP.documents(60))  # their nightly full index
+    assert attached.engine.notice().changed == 60
+    attached.embed_all()
+    assert (len(attached.text.calls), len(attached.image.calls), len(attached.pictures.loads)) == calls
+    assert attached.states() == {"text_1": {"ready": 60}, "image_1": {"ready": 60}}
+    again = attached.engine.read_vectors("image_1", [doc(n) for n in range(60)])
+    assert all(a is not None and b is not None and np.array_equal(a, b) for a, b in zip(vectors, again, strict=True))
+
+
+def test_a_changed_text_is_embedded_again_and_a_late_vector_refused(attached: Attached) -> None:
+    attached.engine.notice()
+    attached.embed_all()
+    body = {"doc": {"title": {"en": "Something else"}, "revision": 9_000}}
+    attached.server.transport.request("POST", f"/{attached.index}/_update/{doc(3)}", body, params={"refresh": "true"})
+    noticed = attached.engine.notice(since=9_000)
+    assert (noticed.read, noticed.changed) == (1, 1)
+    attached.engine.refresh()
+    assert attached.states() == {"text_1": {"pending": 1, "ready": 59}, "image_1": {"ready": 60}}
+    calls = len(attached.text.calls)
+    attached.embed_all()
+    assert len(attached.text.calls) == calls + 1
+
+
+def test_a_document_that_is_no_product_is_marked_once(attached: Attached) -> None:
+    id_, body = SHOP.document(4)
+    attached.server.write(attached.index, [(id_, {**body, "offers": [{"amount": -1, "currency": "EUR"}]})])
+    noticed = attached.engine.notice()
+    assert (noticed.read, noticed.rejected) == (60, 1)
+    attached.engine.refresh()
+    assert attached.engine.notice().read == 0
+    assert attached.states()["text_1"] == {"pending": 59}
+
+
+def test_what_is_theirs_is_not_written_through_here(attached: Attached) -> None:
+    with pytest.raises(EngineError, match="shop's own"):
+        attached.engine.delete([doc(1)])
+
+
+def test_a_refused_index_is_left_as_it_was(server: Server, tmp_path: Path) -> None:
+    """OpenSearch cannot add vectors where index.knn is not true."""
+    if server.product != "opensearch":
+        pytest.skip("Elasticsearch has no such switch")
+    index = server.make(SHOPS["magento"], count=3)
+    told = describe(server.transport, index)
+    path = tmp_path / "attach.toml"
+    path.write_text(attach_file(server.url, told, propose(told, Source(server.transport, told).sample(10))))
+    before = server.fingerprint(index)
+    with pytest.raises(EngineError, match="side index"):
+        attach_in_place(server.transport, load_config(path), LinkedPictures(), prefix=f"{server.prefix}-ours")
+    assert server.fingerprint(index) == before
+    assert orjson.dumps(list(server.transport.request("GET", f"/{server.prefix}-ours*").body)) == b"[]"
