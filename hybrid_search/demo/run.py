@@ -100,7 +100,8 @@ def _with_server(settings: Settings, base: Path) -> Iterator[Settings]:
         yield settings
     else:
         with shown() as progress:
-            server = start_node(settings.engine, heap="1g", progress=progress)
+            name = hashlib.sha256(str(base.resolve()).encode()).hexdigest()[:12]
+            server = start_node(settings.engine, heap="1g", kept=f"demo-{name}", progress=progress)
         with server:
             yield settings.model_copy(update={f"{settings.engine}_url": server.url})
 

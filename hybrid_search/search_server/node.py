@@ -19,9 +19,9 @@ from hybrid_search.errors import EngineUnavailable
 from hybrid_search.search_server import launch
 from hybrid_search.search_server.java import find_java
 from hybrid_search.search_server.launch import NodePlan
-from hybrid_search.search_server.products import Product, release
+from hybrid_search.search_server.products import Product, Release, release
 from hybrid_search.search_server.progress import Progress, silent
-from hybrid_search.search_server.provision import provision
+from hybrid_search.search_server.provision import cache_folder, provision
 
 START_SECONDS = 240.0
 """Patience with a start: 10 to 20 seconds on an idle machine, a minute where three start on two busy cores."""
@@ -170,6 +170,7 @@ def start_node(
     fast_start: bool = True,
     settings: dict[str, str] | None = None,
     owner: int | None = None,
+    kept: str | None = None,
     progress: Progress = silent,
 ) -> SearchServer:
     """A running single node, fetched first where need be.
@@ -179,6 +180,7 @@ def start_node(
         fast_start: see ``NodePlan.fast_start``.
         settings: further settings of the node, as in its yml file.
         owner: process with which the node dies; by default this one, 0 for none.
+        kept: name under which its data stays in the cache folder for the next start; by default it is thrown away.
         progress: told what is going on.
 
     Raises:
@@ -188,6 +190,8 @@ def start_node(
     wanted = release(product, version)
     home = provision(product, version, progress=progress)
     folder = node_folder()
+    if kept is not None:
+        settings = {**(settings or {}), "path.data": str(_kept_data(wanted, kept))}
     plan = NodePlan(
         release=wanted,
         home=home,
@@ -209,6 +213,15 @@ def start_node(
         server.close()
         raise
     return server
+
+
+def _kept_data(wanted: Release, name: str) -> Path:
+    """A folder for data that outlives its node, beside the servers: where their user may go."""
+    folder = cache_folder().parent / "data" / f"{wanted.name}-{name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    if os.geteuid() == 0:
+        launch.hand_over(folder, _NOBODY)
+    return folder
 
 
 def node_folder() -> Path:
