@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -78,7 +78,7 @@ def build(
     text, image = text_encoder(settings.text_encoder), image_encoder(settings.image_encoder)
     engine = open_engine(settings, index=index)
     control = ControlReader(engine)
-    encoders = Encoders({text.card.name: text}, {image.card.name: image}, lambda: control.current()[1].encoders)
+    encoders = Encoders({text.card.name: text}, {image.card.name: image}, partial(_encoder_specs, control))
     if make_spaces:
         make_default_spaces(engine, settings)
     parts = SearchParts(
@@ -94,6 +94,10 @@ def build(
     )
     changes = open_changes(settings)
     return Services(settings, engine, intake, encoders, parts, changes, request_feed, Follower(parts) if follow else None)
+
+
+def _encoder_specs(control: ControlReader, fresh: bool) -> Mapping[str, str]:
+    return (control.read_now() if fresh else control.current())[1].encoders
 
 
 def _asks(encoders: Encoders, control: ControlReader, space: Space) -> bool:

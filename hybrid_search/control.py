@@ -159,6 +159,13 @@ class ControlReader:
                 self._lock.release()
         return self._seen or (0, Control())
 
+    def read_now(self) -> tuple[int, Control]:
+        """The same, read at this moment: for whoever misses something that has just been written."""
+        with self._lock:
+            self._due = time.monotonic() + self._every
+            self._read()
+        return self._seen or (0, Control())
+
     def _read(self) -> None:
         try:
             version, body = self._store.read_control()

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from hybrid_search.control import Control, ControlReader, parse_control
-from hybrid_search.errors import EngineUnavailable, QueryError
+from hybrid_search.control import Control, ControlReader, edit_control, parse_control
+from hybrid_search.errors import ConflictError, EngineUnavailable, QueryError
 
 
 class Shelf:
@@ -45,12 +45,35 @@ def test_a_change_is_seen_at_the_next_poll_and_a_failure_keeps_the_last_one() ->
     assert reader.error is None
 
 
-def test_between_polls_nothing_is_read() -> None:
+def test_between_polls_nothing_is_read_unless_it_is_asked_for() -> None:
     shelf = Shelf()
     reader = ControlReader(shelf, every=3_600.0)
     reader.current()
     shelf.write_control({"fusion": "rrf"}, expected_version=0)
     assert reader.current() == (0, Control())
+    assert reader.read_now() == reader.current() == (1, Control(fusion="rrf"))
+
+
+def test_an_edit_starts_over_when_somebody_else_wrote() -> None:
+    class Contested(Shelf):
+        """Somebody else writes between the reading and the first two writes."""
+
+        others = 2
+
+        def write_control(self, body: Mapping[str, Any], *, expected_version: int) -> int:
+            if self.others:
+                self.others -= 1
+                self.version, self.body = self.version + 1, {**self.body, "candidates": 100 + self.version}
+            if expected_version != self.version:
+                raise ConflictError("Somebody else wrote.")
+            return super().write_control(body, expected_version=expected_version)
+
+    shelf = Contested()
+    version, control = edit_control(shelf, lambda body: body.update(fusion="rrf"))
+    assert (version, control.fusion, control.candidates) == (3, "rrf", 101)
+    assert edit_control(shelf, lambda body: None)[0] == 3, "no change, no new version"
+    with pytest.raises(QueryError, match="fusion"):
+        edit_control(shelf, lambda body: body.update(fusion="best"))
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def test_a_deleted_product_leaves_its_place_empty(tmp_path: Path) -> None:
 
 def test_without_its_encoder_a_leg_is_left_out_and_said_so(shop: Services) -> None:
     """As when a process runs with another text encoder than the index was filled by."""
-    crippled = replace(shop.search_parts, encoders=Encoders({}, shop.encoders.image, lambda: dict.fromkeys(shop.encoders.text, "")))
+    crippled = replace(shop.search_parts, encoders=Encoders({}, shop.encoders.image, lambda fresh: dict.fromkeys(shop.encoders.text, "")))
     reply = search(SearchRequest(q="green ball"), crippled)
     assert ids(reply)[0] == "ball-green"
     assert [what.split(":")[0] for what in reply.degraded] == ["text", "cross"]

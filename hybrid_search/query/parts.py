@@ -29,14 +29,15 @@ class Encoders:
     Args:
         text: text towers of the settings.
         image: image towers of the settings.
-        specs: how other models are made, by model name (``Control.encoders``); a model of the registry needs no line there.
+        specs: how other models are made, by model name (``Control.encoders``); a model of the registry needs no line there. Called with
+            whether the last known answer will not do.
     """
 
     def __init__(
         self,
         text: Mapping[str, TextEncoder],
         image: Mapping[str, ImageEncoder],
-        specs: Callable[[], Mapping[str, str]] = dict,
+        specs: Callable[[bool], Mapping[str, str]] = lambda fresh: {},
     ) -> None:
         self.text = text
         self.image = image
@@ -79,7 +80,8 @@ class Encoders:
             self._ready.add((modality, model))
 
     def _made(self, model: str, modality: str, registry: Collection[str], make: Callable[[str], E]) -> E:
-        spec = self._specs().get(model, model if model in registry else "")
+        default = model if model in registry else ""
+        spec = self._specs(False).get(model, default) or self._specs(True).get(model, "")
         own = ", ".join(self.text if modality == "text" else self.image)
         if not spec:
             raise EncoderError(

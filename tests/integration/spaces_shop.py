@@ -34,7 +34,8 @@ def second_query(text: str) -> FloatMatrix:
     to, aside = second_document(text)[0], direction(f"aside {text}")[0]
     aside = aside - (aside @ to) * to
     aside /= np.linalg.norm(aside)
-    return (SECOND_COSINE * to + np.sqrt(1 - SECOND_COSINE**2) * aside)[None, :].astype(np.float32)
+    query = SECOND_COSINE * to + np.sqrt(1 - SECOND_COSINE**2) * aside
+    return np.asarray(query[None, :], dtype=np.float32)
 
 
 class SecondText(TinyText):
