@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from hybrid_search.engines.cluster.bulk import Action
+from hybrid_search.engines.cluster.candidates import WINDOW
 from hybrid_search.engines.cluster.chunk_store import claim_id, send
-from hybrid_search.engines.cluster.chunks import WINDOW
 from hybrid_search.engines.cluster.engine import ClusterEngine
 from hybrid_search.engines.cluster.indices import remove_all
 from hybrid_search.engines.cluster.server import Server
