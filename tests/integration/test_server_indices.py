@@ -1,0 +1,192 @@
+"""Opening an installation on real servers: what is made, what is refused, and that nothing half-made stays."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hybrid_search.engines.base import ProductWrite
+from hybrid_search.engines.cluster import spaces
+from hybrid_search.engines.cluster.engine import ClusterEngine
+from hybrid_search.engines.cluster.indices import remove_all
+from hybrid_search.engines.cluster.transport import ServerError
+from hybrid_search.engines.elasticsearch import open_elasticsearch
+from hybrid_search.engines.opensearch import open_opensearch
+from hybrid_search.errors import EngineUnavailable
+from hybrid_search.product import Product
+from hybrid_search.types import Space, VectorWrite
+from tests.contracts.conftest import empty
+from tests.contracts.engine_cases import CROSS, IMAGE, TEXT, vectors, write
+
+OPENERS = {"opensearch": open_opensearch, "elasticsearch": open_elasticsearch}
+MAPPINGS = Path(__file__).resolve().parents[2] / "mappings"
+
+
+@dataclass
+class Place:
+    """A server and a prefix nobody else has."""
+
+    product: str
+    url: str
+    prefix: str
+
+    def open(self, **options: Any) -> ClusterEngine:
+        return OPENERS[self.product](self.url, prefix=self.prefix, **options)
+
+
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.engine(name)) for name in OPENERS])
+def place(request: pytest.FixtureRequest) -> Place:
+    return Place(request.param, request.getfixturevalue(f"{request.param}_url"), f"open-{uuid.uuid4().hex[:8]}")
+
+
+@pytest.fixture(scope="module")
+def installed(place: Place) -> Iterator[ClusterEngine]:
+    made = place.open()
+    yield made
+    remove_all(made.server.transport, made.server.indices)
+    made.close()
+
+
+@pytest.fixture
+def engine(installed: ClusterEngine) -> ClusterEngine:
+    """Emptied, since making an installation takes seconds; a test that changes its settings puts them back."""
+    empty(installed.server)
+    return installed
+
+
+def names(engine: ClusterEngine, prefix: str) -> set[str]:
+    """Everything on the server that carries the prefix."""
+    found: set[str] = set()
+    for path, key in (("/_cat/indices", "index"), ("/_cat/templates", "name"), ("/_cat/aliases", "alias")):
+        found |= {one[key] for one in engine.server.transport.request("GET", path, params={"format": "json"}).body}
+    components = engine.server.transport.request("GET", "/_component_template").body["component_templates"]
+    found |= {one["name"] for one in components}
+    return {name for name in found if name.startswith(prefix)}
+
+
+def request(engine: ClusterEngine, method: str, path: str, body: Any = None) -> Any:
+    return engine.server.transport.request(method, path, body).body
+
+
+def test_a_second_opening_finds_everything_and_removing_leaves_nothing(place: Place, engine: ClusterEngine) -> None:
+    engine.put([write("a")])
+    again = place.open()
+    assert again.fetch(["a"])[0] is not None
+    again.close()
+    assert {f"{place.prefix}-{name}" for name in ("products", "chunks", "meta", "towers")} < names(engine, place.prefix)
+    other = Place(place.product, place.url, f"{place.prefix}y")
+    made = other.open()
+    remove_all(made.server.transport, made.server.indices)
+    made.close()
+    assert names(engine, other.prefix) == set()
+
+
+def test_an_override_that_the_server_refuses_leaves_nothing(place: Place, engine: ClusterEngine, tmp_path: Path) -> None:
+    content = json.loads((MAPPINGS / place.product / "towers.json").read_text())
+    content["mappings"]["properties"]["vector"] = {"type": "no_such_type"}
+    (tmp_path / "towers.json").write_text(json.dumps(content))
+    other = Place(place.product, place.url, f"{place.prefix}x")
+    with pytest.raises(ServerError, match="no_such_type"):
+        other.open(mappings=tmp_path)
+    assert names(engine, other.prefix) == set()
+
+
+def test_an_alias_of_two_indices_is_named(place: Place, engine: ClusterEngine) -> None:
+    second = f"{place.prefix}-products-000002"
+    request(engine, "PUT", f"/{second}", {"aliases": {engine.server.indices.products: {}}})
+    with pytest.raises(EngineUnavailable, match=rf"{place.prefix}-products points to 2 indices: .*000001, {second}"):
+        place.open()
+    request(engine, "DELETE", f"/{second}")
+
+
+def test_a_lost_alias_is_told_and_makes_no_index(place: Place, engine: ClusterEngine) -> None:
+    held = engine.server.indices
+    remove = {"actions": [{"remove": {"index": f"{held.meta}-000001", "alias": held.meta}}]}
+    request(engine, "POST", "/_aliases", remove)
+    with pytest.raises(ServerError):
+        engine.write_control({}, expected_version=0)
+    with pytest.raises(EngineUnavailable, match=f"{held.meta}-000001 exists"):
+        place.open()
+    assert held.meta not in names(engine, place.prefix)
+    request(engine, "POST", "/_aliases", {"actions": [{"add": {"index": f"{held.meta}-000001", "alias": held.meta}}]})
+
+
+def test_a_read_only_index_is_told_per_product(place: Place, engine: ClusterEngine) -> None:
+    products = engine.server.indices.products
+    request(engine, "PUT", f"/{products}/_settings", {"index.blocks.read_only_allow_delete": True})
+    try:
+        (result,) = engine.put([write("a")])
+        assert result.result == "error" and "read-only" in str(result.error)
+    finally:
+        request(engine, "PUT", f"/{products}/_settings", {"index.blocks.read_only_allow_delete": None})
+
+
+def test_the_field_limit_is_told_with_its_setting(place: Place, engine: ClusterEngine) -> None:
+    settings = f"/{engine.server.indices.products}/_settings"
+    request(engine, "PUT", settings, {"index.mapping.total_fields.limit": 10})
+    try:
+        with pytest.raises(ServerError, match=r"[Ll]imit of total fields.*index\.mapping\.total_fields\.limit"):
+            engine.add_space(CROSS)
+        assert engine.spaces() == ()
+    finally:
+        request(engine, "PUT", settings, {"index.mapping.total_fields.limit": 1000})
+
+
+def test_bad_items_do_not_spoil_the_good_ones(engine: ClusterEngine) -> None:
+    engine.add_space(TEXT)
+    engine.put([write("a"), write("b")])
+    nothing = VectorWrite("a", TEXT.key, ("t1",), np.zeros((1, 3), np.float32))
+    bad, good = engine.write_vectors([nothing, vectors("b", TEXT, ("t1",))])
+    assert (bad.result, good.result) == ("error", "updated")
+    assert "zero" in str(bad.error)
+
+
+def test_whatever_a_shop_calls_its_attributes_comes_back(engine: ClusterEngine) -> None:
+    names_ = ["a.b", ".", "..", "a.", " x", "id", "hybrid", "_id", "红", "a" * 300]
+    product = Product(id="𝄞" * 200, title="x", attributes={name: ("v", "w" * 9_000) for name in names_ if name.strip()}, price=0.1)
+    (result,) = engine.put([ProductWrite(product, {"text": ("t1",)})])
+    assert result.result == "created", result.error
+    (found,) = engine.fetch([product.id])
+    assert found is not None and Product.model_validate(found.body) == product
+    assert [document.id for document in engine.scan()] == [product.id]
+
+
+def test_vectors_stay_through_partial_updates_and_never_travel(engine: ClusterEngine) -> None:
+    """Also against the raw index: the vector is in ``_source`` and no reply of ours asks for it."""
+    engine.add_space(TEXT)
+    engine.add_space(IMAGE)
+    exact = np.array([[0.1, -1e-30, 16777217.0]], np.float32)
+    engine.put([write("a")])
+    engine.write_vectors([VectorWrite("a", TEXT.key, ("t1",), exact), vectors("a", IMAGE, ("i1",))])
+    for price in range(3):
+        engine.put([write("a", price=float(price))])
+    (found,) = engine.read_vectors(TEXT.key, ["a"])
+    assert found is not None and found.tobytes() == exact.tobytes()
+    products = engine.server.indices.products
+    raw = request(engine, "GET", f"/{products}/_doc/a")["_source"]["hybrid"]
+    assert set(raw) >= {"vec_text_1", "vec_image_1"}
+    assert "vec_text_1" not in str(engine.server.mget(products, ["a"]))
+    (document,) = engine.scan()
+    assert "vec_" not in str(document)
+
+
+def test_a_space_made_again_starts_empty_with_another_dimension(engine: ClusterEngine) -> None:
+    engine.add_space(TEXT)
+    engine.put([write("a")])
+    engine.write_vectors([vectors("a", TEXT, ("t1",))])
+    engine.drop_space(TEXT.key)
+    wider = Space(TEXT.name, TEXT.version, 5, TEXT.part, TEXT.model, TEXT.query_models)
+    engine.add_space(wider)
+    assert engine.read_vectors(wider.key, ["a"]) == [None]
+    assert [r.result for r in engine.write_vectors([vectors("a", wider, ("t1",))])] == ["updated"]
+    raw = request(engine, "GET", f"/{engine.server.indices.products}/_doc/a")["_source"]["hybrid"]
+    assert [name for name in raw if name.startswith("vec_")] == [f"vec_{spaces.read_spaces(engine.server).field_of(wider.key)}"], (
+        "the dropped space gave its room back"
+    )
