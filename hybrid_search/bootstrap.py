@@ -92,7 +92,7 @@ def build(
         max_window=settings.max_window,
         timeout=settings.search_timeout,
     )
-    changes = open_changes(settings)
+    changes = open_changes(settings, engine)
     return Services(settings, engine, intake, encoders, parts, changes, request_feed, Follower(parts) if follow else None)
 
 
@@ -126,6 +126,11 @@ def make_default_spaces(engine: Engine, settings: Settings) -> None:
 
 def open_engine(settings: Settings, *, index: bool = True) -> Engine:
     """The engine that the settings name. Raises ``EngineUnavailable``, and ``SettingsError`` where its address or extra is missing."""
+    if settings.attach is not None:
+        from hybrid_search.attach.config import load_config
+        from hybrid_search.attach.in_place import open_in_place
+
+        return open_in_place(settings, load_config(settings.attach), open_intake(settings))
     if settings.engine == "embedded":
         return EmbeddedEngine(
             settings.home,
@@ -173,9 +178,17 @@ def server_access(settings: Settings) -> dict[str, Any]:
     }
 
 
-def open_changes(settings: Settings) -> ChangeStore:
+def open_changes(settings: Settings, engine: Engine) -> ChangeStore:
     """Where the engine keeps the newest version of each product that a change feed told."""
-    return EmbeddedChanges(settings.home)
+    if isinstance(engine, EmbeddedEngine):
+        return EmbeddedChanges(settings.home)
+    from hybrid_search.engines.cluster.change_records import ClusterChanges
+    from hybrid_search.engines.cluster.engine import ClusterEngine
+
+    assert isinstance(engine, ClusterEngine)
+    return ClusterChanges(
+        engine.server.transport, settings.index_prefix, shards=settings.server_shards, replicas=settings.server_replicas
+    )
 
 
 def image_roots(settings: Settings) -> ImageRoots:

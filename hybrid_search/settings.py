@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     index_prefix: str = Field(
         "hybrid", pattern=r"^[a-z0-9][a-z0-9_.-]{0,60}$", description="What the names of our indices and aliases on the server begin with."
     )
+    attach: Path | None = Field(
+        None, description="Attach file of a shop's own index: vectors are kept in place, inside its documents (docs/attach.md)."
+    )
     server_user: str = Field("", description="User of the search server; empty signs in with nothing, server_api_key or server_sigv4_region.")
     server_password: SecretStr = Field(SecretStr(""), description="Password of server_user.")
     server_api_key: SecretStr = Field(SecretStr(""), description="API key of the search server, as it gave it (base64 of id:key).")

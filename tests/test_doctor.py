@@ -65,7 +65,9 @@ def test_a_full_disk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         assert levels(check_home(load_settings(home=tmp_path)))["home.disk"] == level
 
 
-@pytest.mark.parametrize(("host", "keys", "level"), [("0.0.0.0", {}, "fail"), ("127.0.0.1", {}, "ok"), ("0.0.0.0", {"k" * 20: ["search"]}, "ok")])
+@pytest.mark.parametrize(
+    ("host", "keys", "level"), [("0.0.0.0", {}, "fail"), ("127.0.0.1", {}, "ok"), ("0.0.0.0", {"k" * 20: ["search"]}, "ok")]
+)
 def test_an_open_api_fails(host: str, keys: dict[str, Any], level: str) -> None:
     assert levels(check_keys(load_settings(host=host, api_keys=keys))) == {"keys": level}
 
@@ -109,12 +111,11 @@ def test_redis_that_forgets_or_evicts_is_told(tmp_path: Path) -> None:
 
 
 def test_a_redis_that_wants_a_password_is_told_as_such(tmp_path: Path) -> None:
-    with RedisServer(tmp_path / "redis") as server:
-        with redis.Redis.from_url(f"unix://{server.socket}") as client:
-            client.config_set("requirepass", "hidden")
-            (finding,) = check_redis(load_settings(redis_url=server.url))
-            assert finding.level == "fail" and "sign-in" in finding.found
-            client.config_set("requirepass", "")
+    with RedisServer(tmp_path / "redis") as server, redis.Redis.from_url(f"unix://{server.socket}") as client:
+        client.config_set("requirepass", "hidden")
+        (finding,) = check_redis(load_settings(redis_url=server.url))
+        assert finding.level == "fail" and "sign-in" in finding.found
+        client.config_set("requirepass", "")
 
 
 # --- servers ---------------------------------------------------------------------------------------------------------
@@ -230,8 +231,14 @@ def test_the_command_on_a_server(installation: Installation, tmp_path: Path, mon
 REPLIES: dict[str, Any] = {
     "/": {"version": {"number": "3.5.0", "distribution": "opensearch"}},
     "/_cluster/health": {"status": "red", "number_of_data_nodes": 1, "unassigned_shards": 2},
-    "/_cluster/settings": {"defaults": {f"cluster.routing.allocation.disk.watermark.{n}": v for n, v in (("low", "85%"), ("high", "90%"), ("flood_stage", "5gb"))}},
-    "/_nodes/stats/fs": {"nodes": {"a": {"name": "n1", "fs": {"total": {"total_in_bytes": 100_000_000_000, "available_in_bytes": 12_000_000_000}}}}},
+    "/_cluster/settings": {
+        "defaults": {
+            f"cluster.routing.allocation.disk.watermark.{n}": v for n, v in (("low", "85%"), ("high", "90%"), ("flood_stage", "5gb"))
+        }
+    },
+    "/_nodes/stats/fs": {
+        "nodes": {"a": {"name": "n1", "fs": {"total": {"total_in_bytes": 100_000_000_000, "available_in_bytes": 12_000_000_000}}}}
+    },
     "/_snapshot": {},
 }
 
@@ -241,7 +248,9 @@ class Unwell(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
-        body = {"nodes": {"a": {"name": "n1", "timestamp": (time.time() + 90) * 1_000}}} if path == "/_nodes/stats/os" else REPLIES.get(path)
+        body = (
+            {"nodes": {"a": {"name": "n1", "timestamp": (time.time() + 90) * 1_000}}} if path == "/_nodes/stats/os" else REPLIES.get(path)
+        )
         content = json.dumps(body if body is not None else {"error": "no"}).encode()
         self.send_response(200 if body is not None else 404)
         self.send_header("content-type", "application/json")
@@ -293,7 +302,11 @@ def test_plain_http_to_others_and_no_sign_in_are_warned_of() -> None:
     far = levels(check_access(load_settings(), "http://search.example:9200"))
     assert far == {"server.tls": "warn", "server.sign_in": "warn", "server.at_rest": "ok"}
     signed = load_settings(server_user="u", server_password="p", server_verify=False)
-    assert levels(check_access(signed, "https://search.example")) == {"server.tls": "ok", "server.certificate": "warn", "server.at_rest": "ok"}
+    assert levels(check_access(signed, "https://search.example")) == {
+        "server.tls": "ok",
+        "server.certificate": "warn",
+        "server.at_rest": "ok",
+    }
     assert levels(check_access(load_settings(), "http://127.0.0.1:9200")) == {"server.tls": "ok", "server.at_rest": "ok"}
 
 

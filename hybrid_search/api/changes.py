@@ -159,7 +159,9 @@ def _read(line: bytes, parts: Services) -> ChangeRecord:
         return ChangeRecord(change.id, change.version, None)
     given = {"id": change.id, **change.product}
     if given["id"] != change.id:
-        raise Problem(422, "The id in the product is not the one of the change.", field="product.id", value=given["id"], remedy="Leave it out.")
+        raise Problem(
+            422, "The id in the product is not the one of the change.", field="product.id", value=given["id"], remedy="Leave it out."
+        )
     return ChangeRecord(change.id, change.version, read_product(given, parts).body())
 
 

@@ -62,7 +62,9 @@ def _settle(engine: Catalog, store: ChangeStore, ids: Sequence[str], hashes: Ima
         if not moved:
             return done
         todo, records = [id_ for id_, _ in moved], [new for _, new in moved]
-    raise ConflictError(f"The product {todo[0]!r} is changed by others all the time.", field="id", value=todo[0], remedy="Send the change again.")
+    raise ConflictError(
+        f"The product {todo[0]!r} is changed by others all the time.", field="id", value=todo[0], remedy="Send the change again."
+    )
 
 
 def _write(engine: Catalog, records: Sequence[ChangeRecord], hashes: ImageHashes, done: dict[str, ChangeResult]) -> None:

@@ -65,9 +65,13 @@ def _check_paths(index: SourceIndex, config: AttachConfig, told: AttachCheck) ->
     objects = {path.rpartition(".")[0] for path in known}
     for target, paths in config.fields.items():
         for path in paths:
-            dynamic = any(path == o or path.startswith(o + ".") for o, f in known.items() if f.type in ("object", "flattened", "flat_object"))
+            dynamic = any(
+                path == o or path.startswith(o + ".") for o, f in known.items() if f.type in ("object", "flattened", "flat_object")
+            )
             if path not in known and path not in objects and path != DOCUMENT_ID and "*" not in path and not dynamic:
-                told.warnings.append(f"fields.{target}: the mapping has no field {path!r} (right only if it is stored without being mapped).")
+                told.warnings.append(
+                    f"fields.{target}: the mapping has no field {path!r} (right only if it is stored without being mapped)."
+                )
     follow = config.follow.field
     if follow and (follow not in known or not known[follow].exact):
         told.problems.append(f"follow.field: {follow!r} is no field that the index can sort by.")

@@ -35,7 +35,9 @@ class SourceTable(_Table):
     @classmethod
     def _no_secret_in_the_file(cls, value: str) -> str:
         if "@" in value:
-            raise ValueError("must not hold a user or password: use user and password_file, or the settings server_user and server_password")
+            raise ValueError(
+                "must not hold a user or password: use user and password_file, or the settings server_user and server_password"
+            )
         return value
 
 
@@ -109,7 +111,10 @@ def load_config(path: Path) -> AttachConfig:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as err:
         raise SettingsError(
-            f"{path} cannot be read: {err.strerror}.", field="config", value=str(path), remedy="Write one with `hybrid-search attach --url … --index … --out …`."
+            f"{path} cannot be read: {err.strerror}.",
+            field="config",
+            value=str(path),
+            remedy="Write one with `hybrid-search attach --url … --index … --out …`.",
         ) from err
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
         raise SettingsError(f"{path} is not valid TOML: {err}.", field="config", value=str(path), remedy="Correct that line.") from err
@@ -117,4 +122,6 @@ def load_config(path: Path) -> AttachConfig:
         return AttachConfig.model_validate(given)
     except ValidationError as err:
         lines = [f"{'.'.join(str(step) for step in e['loc'])}: {e['msg'].removeprefix('Value error, ')}" for e in err.errors()]
-        raise SettingsError(f"{path}: " + "; ".join(lines) + ".", field="config", value=str(path), remedy="See docs/attach.md for every key.") from err
+        raise SettingsError(
+            f"{path}: " + "; ".join(lines) + ".", field="config", value=str(path), remedy="See docs/attach.md for every key."
+        ) from err

@@ -56,7 +56,10 @@ def find_product(settings: Settings, url: str, expected: Product | None = None) 
         product, version = identify(transport)
         if expected is not None and product != expected:
             raise EngineError(
-                f"The server at {transport.url} is {product} {version}, not {expected}.", field="engine", value=expected, remedy=f"Use --engine {product}."
+                f"The server at {transport.url} is {product} {version}, not {expected}.",
+                field="engine",
+                value=expected,
+                remedy=f"Use --engine {product}.",
             )
     except BaseException:
         transport.close()
@@ -101,5 +104,8 @@ def _secret(path: Path | None, key: str) -> str:
         return path.read_text(encoding="utf-8").strip()
     except OSError as err:
         raise SettingsError(
-            f"source.{key} {path} cannot be read: {err.strerror}.", field=f"source.{key}", value=str(path), remedy="Name a file that holds it."
+            f"source.{key} {path} cannot be read: {err.strerror}.",
+            field=f"source.{key}",
+            value=str(path),
+            remedy="Name a file that holds it.",
         ) from err

@@ -14,6 +14,7 @@ from typing import Any
 
 from hybrid_search.attach.check import in_place
 from hybrid_search.attach.config import DOCUMENT_ID, AttachConfig
+from hybrid_search.attach.connect import open_source
 from hybrid_search.attach.in_place_fields import ID, REJECTED, add_own_fields
 from hybrid_search.attach.in_place_transport import InPlaceTransport
 from hybrid_search.attach.reading import ProductReader
@@ -33,6 +34,7 @@ from hybrid_search.errors import EngineError
 from hybrid_search.indexing.parts import ImageHashes, part_hashes
 from hybrid_search.product import Product
 from hybrid_search.schema import KEYWORD_FIELDS, NUMERIC_FIELDS, TEXT_FIELDS
+from hybrid_search.settings import Settings
 from hybrid_search.types import KeywordLeg, Priority, WriteResult
 
 _NO_PRODUCT = "cannot become a product: see hybrid-search attach --check"
@@ -85,6 +87,11 @@ class InPlaceEngine(ClusterEngine):
             for documents in self._source.read(sort=follow.field, dated=follow.kind == "date", since=since):
                 self._look(documents, told, Priority.LIVE)
         return told
+
+    def newest_change(self) -> Any:
+        """The largest value of ``follow.field`` now; ``None`` where there is nothing to follow."""
+        follow = self._config.follow
+        return self._source.newest(follow.field, dated=follow.kind == "date") if follow.field else None
 
     def look_at_all(self) -> Noticed:
         """Compare every document with its ledger: finds changes where there is nothing to follow."""
@@ -169,6 +176,23 @@ def attach_in_place(
     source = Source(transport, index, config.source.filter)
     options = {"max_attempts": max_attempts, "retry_pause": retry_pause, "clock": clock}
     return InPlaceEngine(Server(seen, dialect, indices), source, config, hashes, **options)
+
+
+def open_in_place(settings: Settings, config: AttachConfig, hashes: ImageHashes) -> InPlaceEngine:
+    """The engine over the index of an attach file, reached as the file and the settings say. Raises as ``attach_in_place`` does."""
+    transport = open_source(settings, config.source)
+    try:
+        return attach_in_place(
+            transport,
+            config,
+            hashes,
+            prefix=settings.index_prefix,
+            max_attempts=settings.max_attempts,
+            retry_pause=settings.retry_pause,
+        )
+    except BaseException:
+        transport.close()
+        raise
 
 
 def their_paths(index: SourceIndex, config: AttachConfig) -> dict[str, str]:

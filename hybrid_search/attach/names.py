@@ -171,7 +171,9 @@ TARGETS: dict[str, TargetNames] = {
         "image",
         (
             _path(0.97, WOO, r"thumbnail\.src"),
-            _path(0.95, COMMON, r"(images|image|pictures|picture|media|photos|photo|gallery|thumbnail)\.(url|src|href|link|file|path|large)"),
+            _path(
+                0.95, COMMON, r"(images|image|pictures|picture|media|photos|photo|gallery|thumbnail)\.(url|src|href|link|file|path|large)"
+            ),
             _common(0.95, "images image image_url image_urls image_link base_image picture pictures picture_url main_image"),
             _common(0.8, "photo photos gallery media_gallery img additional_images"),
             _common(0.6, "small_image thumbnail thumbnail_url"),

@@ -50,7 +50,10 @@ class PositionFile:
             raise ConflictError("Another process is following this index.", field="config", remedy="One is enough: stop it first.") from err
         except OSError as err:
             raise EngineUnavailable(
-                f"{self.path.parent} cannot be written: {err.strerror}.", field="home", value=str(self.path.parent), remedy="Set home to a folder that can be."
+                f"{self.path.parent} cannot be written: {err.strerror}.",
+                field="home",
+                value=str(self.path.parent),
+                remedy="Set home to a folder that can be.",
             ) from err
         try:
             yield

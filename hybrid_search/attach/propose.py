@@ -85,7 +85,9 @@ def propose(index: SourceIndex, sample: Sequence[SourceDocument]) -> Proposal:
     seen = _Seen(index, sample)
     made = Proposal()
     if seen.left_out:
-        made.notes.append(f"{seen.left_out} of {seen.left_out + len(seen.fields)} fields were not looked at: none of the sample holds them.")
+        made.notes.append(
+            f"{seen.left_out} of {seen.left_out + len(seen.fields)} fields were not looked at: none of the sample holds them."
+        )
     made.fields["id"] = [_id(seen, sample)]
     guesses = sorted(
         ((guess, target) for target, names in TARGETS.items() for guess in _guesses(seen, names)),
@@ -162,7 +164,13 @@ def _pairs(seen: _Seen, made: Proposal) -> dict[str, str]:
         parent, _, step = path.rpartition(".")
         value_step = next((v for v in PAIR_VALUES if f"{parent}.{v}" in seen.values), None)
         told = any(word in normal(parent) for word in ("attribute", "spec", "propert", "feature", "facet"))
-        if parent and normal(step) in PAIR_NAMES and value_step and told and parent not in {p.name.rpartition(".")[0] for p in made.attribute_pairs}:
+        if (
+            parent
+            and normal(step) in PAIR_NAMES
+            and value_step
+            and told
+            and parent not in {p.name.rpartition(".")[0] for p in made.attribute_pairs}
+        ):
             made.attribute_pairs.append(AttributePair(name=path, value=f"{parent}.{value_step}"))
             taken |= {path: "attributes", f"{parent}.{value_step}": "attributes"}
     return taken
@@ -207,7 +215,12 @@ def _details(seen: _Seen, made: Proposal) -> None:
     price = made.fields.get("price", ())
     if price and any(word in normal(price[0].path) for word in ("cents", "minor")):
         made.scales["price"] = 0.01
-    meaningless = {"images": ("no_selection",), "group_id": ("0",), "created": ("0000-00-00 00:00:00",), "updated": ("0000-00-00 00:00:00",)}
+    meaningless = {
+        "images": ("no_selection",),
+        "group_id": ("0",),
+        "created": ("0000-00-00 00:00:00",),
+        "updated": ("0000-00-00 00:00:00",),
+    }
     for target, nothing in meaningless.items():
         if any(str(value) in nothing for value in values(target)):
             made.absent[target] = nothing
@@ -238,11 +251,19 @@ def _follow(index: SourceIndex, seen: _Seen, made: Proposal) -> None:
             made.follow_overlap = 120.0 if told.type in DATE_TYPES else 120.0 * _per_second(seen.values.get(guess.path, []))
             return
     for path, told in seen.fields.items():
-        if told.type in NUMBER_TYPES and not told.nested and SEQUENCES.fullmatch(normal(path)) and seen.size and seen.documents[path] == seen.size:
+        if (
+            told.type in NUMBER_TYPES
+            and not told.nested
+            and SEQUENCES.fullmatch(normal(path))
+            and seen.size
+            and seen.documents[path] == seen.size
+        ):
             made.follow = Guess(path, 0.6, "a number that seems to grow with every change")
             made.follow_kind, made.follow_overlap = "number", 1_000.0
             return
-    made.notes.append("No time or number of the last change was found: changes are found by reading everything, or come by POST /v1/changes.")
+    made.notes.append(
+        "No time or number of the last change was found: changes are found by reading everything, or come by POST /v1/changes."
+    )
 
 
 def _per_second(values: Sequence[Any]) -> float:

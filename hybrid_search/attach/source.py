@@ -71,7 +71,10 @@ def describe(transport: Transport, index: str) -> SourceIndex:
     reply = transport.request("GET", path, params={"flat_settings": "true", "expand_wildcards": "all"}, ignore=(404,))
     if reply.status == 404:
         raise NotFoundError(
-            f"There is no index or alias {index!r} at {transport.url}.", field="index", value=index, remedy="See GET /_cat/indices for its name."
+            f"There is no index or alias {index!r} at {transport.url}.",
+            field="index",
+            value=index,
+            remedy="See GET /_cat/indices for its name.",
         )
     if len(reply.body) != 1:
         names = ", ".join(sorted(reply.body))
@@ -104,13 +107,18 @@ def identify(transport: Transport) -> tuple[Product, str]:
     number = str(told.get("number", "")) if isinstance(told, Mapping) else ""
     if not number:
         raise EngineError(
-            f"What answers at {transport.url} is neither OpenSearch nor Elasticsearch.", field="url", value=transport.url, remedy="Check the URL."
+            f"What answers at {transport.url} is neither OpenSearch nor Elasticsearch.",
+            field="url",
+            value=transport.url,
+            remedy="Check the URL.",
         )
     return ("opensearch" if told.get("distribution") == "opensearch" else "elasticsearch"), number
 
 
 def _require_open(transport: Transport, name: str) -> None:
-    told = transport.request("GET", f"/_cat/indices/{quote(name, safe='')}", params={"format": "json", "expand_wildcards": "all", "h": "status"})
+    told = transport.request(
+        "GET", f"/_cat/indices/{quote(name, safe='')}", params={"format": "json", "expand_wildcards": "all", "h": "status"}
+    )
     if told.body and told.body[0].get("status") == "close":
         raise EngineError(
             f"The index {name!r} is closed.", field="index", value=name, remedy=f"Open it with POST /{name}/_open, or name the one in use."
@@ -183,7 +191,9 @@ class Source:
         body: dict[str, Any] = {"size": page, "query": query, "sort": order, "_source": self._fields(fields), "track_total_hits": False}
         with self._point_in_time() as pit:
             while True:
-                reply = self._checked(self._transport.request("POST", "/_search", {**body, "pit": {"id": pit[0], "keep_alive": KEEP_ALIVE}}).body)
+                reply = self._checked(
+                    self._transport.request("POST", "/_search", {**body, "pit": {"id": pit[0], "keep_alive": KEEP_ALIVE}}).body
+                )
                 pit[0] = reply.get("pit_id", pit[0])
                 documents = _documents(reply)
                 if documents:
@@ -225,7 +235,9 @@ class Source:
         shards = reply.get("_shards", {})
         if shards.get("failed") or reply.get("timed_out"):
             failed = shards.get("failures") or [{}]
-            reason = failed[0].get("reason", {}).get("reason") or ("the server's time ran out" if reply.get("timed_out") else "no reason given")
+            reason = failed[0].get("reason", {}).get("reason") or (
+                "the server's time ran out" if reply.get("timed_out") else "no reason given"
+            )
             raise ServerError(
                 f"The index {self.index.name!r} answered for {shards.get('successful', 0)} of {shards.get('total', 0)} shards: {reason}.",
                 status=200,

@@ -118,7 +118,9 @@ class Follower:
         back = int(self._follow.overlap * (1_000 if dated else 1))
         since = None if position.changed is None else position.changed - back
         done = 0
-        for documents in self._source.read(sort=self._follow.field, dated=dated, since=since if since is not None else 0, fields=self._fields):
+        for documents in self._source.read(
+            sort=self._follow.field, dated=dated, since=since if since is not None else 0, fields=self._fields
+        ):
             self._put(documents, summary, Priority.LIVE)
             done += len(documents)
             position.changed = documents[-1].sort[0]

@@ -66,7 +66,9 @@ def _words(value: Any) -> bool:
 
 _LOOKS: dict[Kind, Callable[[Any], bool]] = {
     "text": _words,
-    "word": lambda value: isinstance(value, str) and bool(value.strip()) and len(value) <= 256 and not value.startswith(("http://", "https://")),
+    "word": lambda value: (
+        isinstance(value, str) and bool(value.strip()) and len(value) <= 256 and not value.startswith(("http://", "https://"))
+    ),
     "category": lambda value: _words(value) and len(value) <= 500,
     "number": _number,
     "count": lambda value: _number(value) and float(value) == int(float(value)),

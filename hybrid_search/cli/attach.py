@@ -79,7 +79,9 @@ def _propose(configured: Settings, url: str, index: str, engine: Any, out: Path)
     try:
         out.write_text(text, encoding="utf-8")
     except OSError as err:
-        raise SettingsError(f"{out} cannot be written: {err.strerror}.", field="--out", value=str(out), remedy="Name another place.") from err
+        raise SettingsError(
+            f"{out} cannot be written: {err.strerror}.", field="--out", value=str(out), remedy="Name another place."
+        ) from err
     typer.echo(f"written: {out}", err=True)
 
 
@@ -168,6 +170,57 @@ def _follow(configured: Settings, attached: Any, ours: Engine, intake: Any, *, o
 app.command()(sync)
 
 
+def in_place(
+    config: ConfigOption = Path("attach.toml"),
+    once: Annotated[bool, typer.Option("--once", help="Compare every document once, then stop.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Keep vectors inside the shop's own index: add our fields to its mapping, notice documents that are new, changed or written anew.
+
+    Run it beside workers and API that have the setting `attach` set to the same file. Nothing outside `hybrid` is ever written. On
+    OpenSearch the index must have been made with index.knn.
+
+    Examples:
+
+        hybrid-search attach in-place --config attach.toml
+    """
+    import time
+
+    from hybrid_search.attach.config import load_config
+    from hybrid_search.attach.in_place import InPlaceEngine
+    from hybrid_search.bootstrap import open_for_loading
+    from hybrid_search.errors import EngineError
+
+    attached = load_config(config)
+    engine, _ = open_for_loading(settings(home=home, attach=config))
+    assert isinstance(engine, InPlaceEngine)
+    follow = attached.follow
+    back = follow.overlap * (1_000 if follow.kind == "date" else 1)
+    since: Any = None
+    compared = 0.0
+    try:
+        while True:
+            try:
+                newest = engine.newest_change()
+                whole = once or time.monotonic() - compared >= follow.compare_every or not compared
+                told = engine.look_at_all() if whole else engine.notice(since=since)
+                compared = time.monotonic() if whole else compared
+                since = None if newest is None else int(newest - back)
+                say(f"{told.read} documents looked at, {told.changed} ledgers written, {told.rejected} no products")
+            except EngineError as err:
+                if once:
+                    raise
+                typer.echo(f"error: {err}", err=True)
+            if once:
+                return
+            time.sleep(follow.every)
+    finally:
+        engine.close()
+
+
+app.command("in-place")(in_place)
+
+
 def _say_round(summary: SyncSummary, *, as_json: bool) -> None:
     if as_json:
         emit({name: getattr(summary, name) for name in (*_COUNTS, "kind", "compared", "errors")} | {"seconds": round(summary.seconds, 3)})
@@ -200,7 +253,9 @@ def _as_json(told: AttachCheck) -> dict[str, Any]:
 def _tell(told: AttachCheck) -> None:
     from rich.markup import escape
 
-    say(f"[bold]{told.documents}[/bold] documents; of {told.summary.accepted + told.summary.rejected} sampled {told.summary.accepted} can become products.")
+    say(
+        f"[bold]{told.documents}[/bold] documents; of {told.summary.accepted + told.summary.rejected} sampled {told.summary.accepted} can become products."
+    )
     filled = ", ".join(f"{name} {count}" for name, count in told.filled.most_common())
     say(f"filled: {escape(filled)}")
     if told.first:

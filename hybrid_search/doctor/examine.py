@@ -120,7 +120,12 @@ def check_attached(settings: Settings, path: Path) -> Iterator[Finding]:
         yield Finding("attach.paths", "warn", warning, f"Edit {path} if it is wrong.")
     if told.summary.rejected:
         by_field = ", ".join(f"{field or 'whole document'} {count}" for field, count in told.summary.by_field.most_common())
-        yield Finding("attach.products", "fail", f"{told.summary.rejected} of {told.summary.rejected + told.summary.accepted} sampled documents cannot become products: {by_field}.", f"See hybrid-search attach --check {path}.")
+        yield Finding(
+            "attach.products",
+            "fail",
+            f"{told.summary.rejected} of {told.summary.rejected + told.summary.accepted} sampled documents cannot become products: {by_field}.",
+            f"See hybrid-search attach --check {path}.",
+        )
     else:
         yield Finding("attach.products", "ok", f"All {told.summary.accepted} sampled documents become products.")
     if told.in_place:

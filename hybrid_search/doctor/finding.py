@@ -49,4 +49,9 @@ def clock(check: str, whose: str, difference: float) -> Finding:
     if abs(difference) <= CLOCKS_APART:
         return Finding(check, "ok", f"The clock of {whose} agrees with ours.")
     ahead = "ahead of" if difference > 0 else "behind"
-    return Finding(check, "warn", f"The clock of {whose} is {abs(difference):.1f} s {ahead} ours.", "Run NTP (chrony, systemd-timesyncd) on every machine.")
+    return Finding(
+        check,
+        "warn",
+        f"The clock of {whose} is {abs(difference):.1f} s {ahead} ours.",
+        "Run NTP (chrony, systemd-timesyncd) on every machine.",
+    )

@@ -35,9 +35,19 @@ def check_aliases(transport: Transport, indices: Indices) -> Iterator[Finding]:
         return
     missing = [alias for alias in (indices.products, *(str(getattr(indices, name)) for name in PLAIN)) if alias not in held]
     if not held:
-        yield Finding("indices.aliases", "warn", f"There are no indices of {indices.prefix!r} yet.", "They are made when the API, a worker or ingest first starts.")
+        yield Finding(
+            "indices.aliases",
+            "warn",
+            f"There are no indices of {indices.prefix!r} yet.",
+            "They are made when the API, a worker or ingest first starts.",
+        )
     elif missing:
-        yield Finding("indices.aliases", "fail", f"Aliases are missing: {', '.join(missing)}.", "Point them to the indices in use (POST /_aliases), or restore a snapshot.")
+        yield Finding(
+            "indices.aliases",
+            "fail",
+            f"Aliases are missing: {', '.join(missing)}.",
+            "Point them to the indices in use (POST /_aliases), or restore a snapshot.",
+        )
     else:
         yield Finding("indices.aliases", "ok", "Every alias stands for one index.")
 
@@ -53,12 +63,16 @@ def check_mappings(transport: Transport, indices: Indices, files: Mapping[str, M
         if name == "products":
             wanted = index_template(files)["template"]
             analyzers = _flat(_analysis(files[ANALYSIS].body["template"]["settings"])) | _flat(_analysis(wanted.get("settings", {})))
-            drift = _drift(_fields(wanted["mappings"]), _fields(told["mappings"])) + _drift(analyzers, _flat(_analysis(told["settings"])), "analysis.")
+            drift = _drift(_fields(wanted["mappings"]), _fields(told["mappings"])) + _drift(
+                analyzers, _flat(_analysis(told["settings"])), "analysis."
+            )
             ours, theirs = wanted["mappings"]["_meta"], told["mappings"].get("_meta", {})
         else:
             drift = _drift(_fields(files[name].body["mappings"]), _fields(told["mappings"]))
             ours, theirs = {"version": files[name].version}, {"version": told["mappings"].get("_meta", {}).get("version")}
-        yield from _finding("indices.mappings", index, drift, ours == theirs, "hybrid-search reindex builds an index by the files and moves the alias.")
+        yield from _finding(
+            "indices.mappings", index, drift, ours == theirs, "hybrid-search reindex builds an index by the files and moves the alias."
+        )
         if name == "products":
             yield _crowding(index, told)
 
@@ -76,11 +90,18 @@ def check_templates(transport: Transport, indices: Indices, files: Mapping[str, 
         name = path.rpartition("/")[2]
         told = transport.request("GET", path, ignore=(404,))
         if not told.ok:
-            yield Finding("indices.templates", "fail", f"The template {name} is missing.", "Open the engine once on a server without products, or PUT it from mappings/.")
+            yield Finding(
+                "indices.templates",
+                "fail",
+                f"The template {name} is missing.",
+                "Open the engine once on a server without products, or PUT it from mappings/.",
+            )
             continue
         held = told.body[several][0][one]
         fields = _drift(_fields(body["template"].get("mappings", {})), _fields(held["template"].get("mappings", {})))
-        settings = _drift(_flat(_analysis(body["template"].get("settings", {}))), _flat(_analysis(held["template"].get("settings", {}))), "analysis.")
+        settings = _drift(
+            _flat(_analysis(body["template"].get("settings", {}))), _flat(_analysis(held["template"].get("settings", {}))), "analysis."
+        )
         yield from _finding("indices.templates", name, fields + settings, body.get("_meta") == held.get("_meta"), remedy)
 
 
@@ -94,7 +115,12 @@ def check_analyzers(transport: Transport, indices: Indices) -> Iterator[Finding]
         theirs, ours = [token["token"] for token in told["tokens"]], analysis.terms(text)
         if theirs != ours:
             differing = next((pair for pair in zip(ours, theirs, strict=False) if pair[0] != pair[1]), (len(ours), len(theirs)))
-            yield Finding("indices.analyzers", "fail", f"{index} cuts {text!r} differently: {differing[0]!r} is {differing[1]!r} there.", "Rebuild the index with our text-analysis.json (hybrid-search reindex).")
+            yield Finding(
+                "indices.analyzers",
+                "fail",
+                f"{index} cuts {text!r} differently: {differing[0]!r} is {differing[1]!r} there.",
+                "Rebuild the index with our text-analysis.json (hybrid-search reindex).",
+            )
             return
     yield Finding("indices.analyzers", "ok", f"{index} cuts {len(SAMPLES)} sample texts as we do.")
 
@@ -141,7 +167,12 @@ def _crowding(index: str, told: Mapping[str, Any]) -> Finding:
     limit = int(told["settings"]["index"].get("mapping", {}).get("total_fields", {}).get("limit", 1_000))
     count = _count(told["mappings"])
     if count > _CROWDED * limit:
-        return Finding("indices.fields", "warn", f"{index} has {count} of at most {limit} fields.", "Raise index.mapping.total_fields.limit, or drop embedding spaces that are no longer used.")
+        return Finding(
+            "indices.fields",
+            "warn",
+            f"{index} has {count} of at most {limit} fields.",
+            "Raise index.mapping.total_fields.limit, or drop embedding spaces that are no longer used.",
+        )
     return Finding("indices.fields", "ok", f"{index} has {count} of at most {limit} fields.")
 
 

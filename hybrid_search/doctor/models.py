@@ -32,7 +32,12 @@ def _check(modality: str, spec: str) -> Finding:
         return Finding(name, "fail", f"{spec} did not load within {TOO_SLOW:.0f} s.", "Look at the disk and the memory of this machine.")
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1][:300]
-        return Finding(name, "fail", f"{spec} cannot be used without a download: {reason}", "Put its weights on this machine before it serves (docs/encoders.md).")
+        return Finding(
+            name,
+            "fail",
+            f"{spec} cannot be used without a download: {reason}",
+            "Put its weights on this machine before it serves (docs/encoders.md).",
+        )
     told = json.loads(done.stdout.splitlines()[-1])
     shown = f"{spec} loads in {told['seconds']:.1f} s and gives {told['dim']} numbers"
     if told["seconds"] > SLOW:
@@ -47,10 +52,8 @@ def main(modality: str, spec: str) -> None:
     from hybrid_search.encoders.registry import image_encoder, text_encoder
 
     started = time.perf_counter()
-    if modality == "text":
-        found = text_encoder(spec).encode_queries(["a red mug"])
-    else:
-        found = image_encoder(spec).encode_queries([Image.new("RGB", (64, 64), "red")])
+    picture = Image.new("RGB", (64, 64), "red")
+    found = text_encoder(spec).encode_queries(["a red mug"]) if modality == "text" else image_encoder(spec).encode_queries([picture])
     print(json.dumps({"seconds": time.perf_counter() - started, "dim": int(found.shape[1])}))
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from hybrid_search.doctor.finding import Finding, clock, is_loopback
+from hybrid_search.doctor.finding import Finding, Level, clock, is_loopback
 from hybrid_search.engines.cluster.transport import Transport
 from hybrid_search.settings import Settings
 
@@ -24,10 +24,16 @@ def check_health(transport: Transport) -> Iterator[Finding]:
     if colour == "green":
         yield Finding("server.health", "ok", f"The cluster is green with {nodes} data nodes.")
     elif colour == "yellow":
-        alone = "A single node cannot hold copies: set index.number_of_replicas to 0, or add a node." if nodes == 1 else "Wait for recovery, or see GET /_cluster/allocation/explain."
+        alone = (
+            "A single node cannot hold copies: set index.number_of_replicas to 0, or add a node."
+            if nodes == 1
+            else "Wait for recovery, or see GET /_cluster/allocation/explain."
+        )
         yield Finding("server.health", "warn", f"The cluster is yellow: {unassigned} copies of shards are nowhere.", alone)
     else:
-        yield Finding("server.health", "fail", f"The cluster is {colour}: {unassigned} shards are missing.", "See GET /_cluster/allocation/explain.")
+        yield Finding(
+            "server.health", "fail", f"The cluster is {colour}: {unassigned} shards are missing.", "See GET /_cluster/allocation/explain."
+        )
 
 
 def check_disks(transport: Transport) -> Iterator[Finding]:
@@ -40,7 +46,12 @@ def check_disks(transport: Transport) -> Iterator[Finding]:
     given = {**told.body.get("defaults", {}), **told.body.get("persistent", {}), **told.body.get("transient", {})}
     prefix = "cluster.routing.allocation.disk."
     if str(given.get(f"{prefix}threshold_enabled", "true")) == "false":
-        yield Finding("server.disks.guard", "warn", "The disk watermarks are switched off: a full disk would damage indices.", f"Set {prefix}threshold_enabled to true.")
+        yield Finding(
+            "server.disks.guard",
+            "warn",
+            "The disk watermarks are switched off: a full disk would damage indices.",
+            f"Set {prefix}threshold_enabled to true.",
+        )
     for node in fs.body["nodes"].values():
         total, free = node["fs"]["total"]["total_in_bytes"], node["fs"]["total"]["available_in_bytes"]
         over = [mark for mark in _MARKS if _is_over(str(given.get(f"{prefix}watermark.{mark}", "")), total, free)]
@@ -48,8 +59,13 @@ def check_disks(transport: Transport) -> Iterator[Finding]:
         if not over:
             yield Finding("server.disks", "ok", f"{shown}.")
         else:
-            level = "fail" if over[-1] != "low" else "warn"
-            yield Finding("server.disks", level, f"{shown}, over the {over[-1]} watermark.", "Free space or add a node; at flood_stage indices become read-only.")
+            level: Level = "fail" if over[-1] != "low" else "warn"
+            yield Finding(
+                "server.disks",
+                level,
+                f"{shown}, over the {over[-1]} watermark.",
+                "Free space or add a node; at flood_stage indices become read-only.",
+            )
 
 
 def _is_over(mark: str, total: int, free: int) -> bool:
@@ -77,9 +93,18 @@ def check_snapshots(transport: Transport) -> Iterator[Finding]:
     """Whether there is somewhere to keep snapshots."""
     told = transport.request("GET", "/_snapshot", ignore=_HIDDEN)
     if told.ok and not told.body:
-        yield Finding("server.snapshots", "warn", "No snapshot repository is registered.", "Register one (PUT /_snapshot/<name>) and take snapshots on a schedule.")
+        yield Finding(
+            "server.snapshots",
+            "warn",
+            "No snapshot repository is registered.",
+            "Register one (PUT /_snapshot/<name>) and take snapshots on a schedule.",
+        )
     else:
-        yield Finding("server.snapshots", "ok", f"Snapshot repositories: {', '.join(told.body)}." if told.ok else "The server does not tell its repositories.")
+        yield Finding(
+            "server.snapshots",
+            "ok",
+            f"Snapshot repositories: {', '.join(told.body)}." if told.ok else "The server does not tell its repositories.",
+        )
 
 
 def check_access(settings: Settings, urls: str) -> Iterator[Finding]:
@@ -87,14 +112,33 @@ def check_access(settings: Settings, urls: str) -> Iterator[Finding]:
     for url in (part.strip() for part in urls.split(",") if part.strip()):
         parts = urlsplit(url)
         if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
-            yield Finding("server.tls", "warn", f"{parts.hostname} is reached over plain http: products, queries and passwords can be read on the way.", "Use https and set server_ca if its certificate is your own.")
+            yield Finding(
+                "server.tls",
+                "warn",
+                f"{parts.hostname} is reached over plain http: products, queries and passwords can be read on the way.",
+                "Use https and set server_ca if its certificate is your own.",
+            )
         else:
-            yield Finding("server.tls", "ok", f"{parts.hostname} is reached over {parts.scheme}{'' if parts.scheme == 'https' else ' on this machine'}.")
+            yield Finding(
+                "server.tls",
+                "ok",
+                f"{parts.hostname} is reached over {parts.scheme}{'' if parts.scheme == 'https' else ' on this machine'}.",
+            )
         if parts.scheme == "https" and not settings.server_verify:
-            yield Finding("server.certificate", "warn", "The server's certificate is not checked.", "Set server_verify to true, and server_ca for an authority of your own.")
+            yield Finding(
+                "server.certificate",
+                "warn",
+                "The server's certificate is not checked.",
+                "Set server_verify to true, and server_ca for an authority of your own.",
+            )
         signed = settings.server_user or parts.username or settings.server_api_key.get_secret_value() or settings.server_sigv4_region
         if not signed and not is_loopback(parts.hostname or ""):
-            yield Finding("server.sign_in", "warn", f"{parts.hostname} is used without signing in.", "Switch its security on; set server_user and server_password, or server_api_key.")
+            yield Finding(
+                "server.sign_in",
+                "warn",
+                f"{parts.hostname} is used without signing in.",
+                "Switch its security on; set server_user and server_password, or server_api_key.",
+            )
     yield Finding("server.at_rest", "ok", "Servers of both products do not encrypt what they store: encrypt the disks they are on.")
 
 
@@ -108,7 +152,7 @@ def check_blocks(transport: Transport, pattern: str) -> Iterator[Finding]:
                 blocked = True
                 flooded = name == "read_only_allow_delete"
                 why = "the disk passed the flood_stage watermark" if flooded else f"index.blocks.{name} is set"
-                remedy = f"{'Free space, then ' if flooded else ''}PUT /{index}/_settings {{\"index.blocks.{name}\": null}}"
+                remedy = f'{"Free space, then " if flooded else ""}PUT /{index}/_settings {{"index.blocks.{name}": null}}'
                 yield Finding("indices.blocks", "fail", f"{index} refuses writes: {why}.", remedy)
     if not blocked:
         yield Finding("indices.blocks", "ok", "No index of ours refuses writes.")

@@ -16,22 +16,46 @@ def check_queue(engine: Engine, settings: Settings) -> Iterator[Finding]:
     pending = sum(states.get(State.PENDING, 0) for states in status.states.values())
     failed = sum(states.get(State.FAILED, 0) for states in status.states.values())
     queue = status.queue
-    yield Finding("queue", "ok", f"{status.products} products, {pending} embeddings pending, {queue.queued} chunks queued, {queue.running} running.")
+    yield Finding(
+        "queue", "ok", f"{status.products} products, {pending} embeddings pending, {queue.queued} chunks queued, {queue.running} running."
+    )
     if queue.stalest_running > 2 * settings.chunk_silence:
-        yield Finding("queue.silent", "warn", f"A running chunk has been silent for {queue.stalest_running:.0f} s.", "Look whether the worker with --beat runs: it gives such chunks to others.")
+        yield Finding(
+            "queue.silent",
+            "warn",
+            f"A running chunk has been silent for {queue.stalest_running:.0f} s.",
+            "Look whether the worker with --beat runs: it gives such chunks to others.",
+        )
     if queue.oldest_queued > 2 * settings.queue_silence:
-        yield Finding("queue.waiting", "warn", f"A chunk has been waiting for {queue.oldest_queued:.0f} s.", "Start workers (hybrid-search worker), or more of them.")
+        yield Finding(
+            "queue.waiting",
+            "warn",
+            f"A chunk has been waiting for {queue.oldest_queued:.0f} s.",
+            "Start workers (hybrid-search worker), or more of them.",
+        )
     if pending and not queue.queued and not queue.running:
-        yield Finding("queue.idle", "warn", f"{pending} embeddings are pending, and none is under way.", "Start a worker with --beat: it is what queues them.")
+        yield Finding(
+            "queue.idle",
+            "warn",
+            f"{pending} embeddings are pending, and none is under way.",
+            "Start a worker with --beat: it is what queues them.",
+        )
     if failed:
-        yield Finding("queue.failures", "warn", f"{failed} embeddings failed.", "See why: hybrid-search failures; try again: hybrid-search failures --retry.")
+        yield Finding(
+            "queue.failures",
+            "warn",
+            f"{failed} embeddings failed.",
+            "See why: hybrid-search failures; try again: hybrid-search failures --retry.",
+        )
 
 
 def check_spaces(engine: Engine, models: Collection[str]) -> Iterator[Finding]:
     """Whether each space can be asked with one of ``models``, those of this process."""
     spaces = engine.spaces()
     if not spaces:
-        yield Finding("spaces", "warn", "There are no embedding spaces yet.", "They are made when the API, a worker or ingest first starts.")
+        yield Finding(
+            "spaces", "warn", "There are no embedding spaces yet.", "They are made when the API, a worker or ingest first starts."
+        )
     for space in spaces:
         asking = set(space.query_models.values())
         if asking & set(models):

@@ -146,7 +146,9 @@ CHANGES = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 6), st.boolea
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=CHANGES, cuts=st.sets(st.integers(1, 11)))
-def test_the_end_is_that_of_the_greatest_version_whatever_came_before(client: FlaskClient, changes: list[tuple[str, int, bool]], cuts: set[int]) -> None:
+def test_the_end_is_that_of_the_greatest_version_whatever_came_before(
+    client: FlaskClient, changes: list[tuple[str, int, bool]], cuts: set[int]
+) -> None:
     """Ids are new for each example; the expected end is computed from the list alone."""
     run = title.__name__ + str(next(_NUMBERS))
     lines = [delete(run + id_, v) if gone else update(run + id_, v, title=f"{v} {n}") for n, (id_, v, gone) in enumerate(changes)]

@@ -14,7 +14,18 @@ from typing import Any
 FOLDER = Path(__file__).parent / "foreign"
 COUNT = 50
 
-THINGS = ("Kettle", "Rain jacket", "Desk lamp", "Garden chair", "Travel mug", "Wool scarf", "Trail shoe", "Water bottle", "Wall clock", "Backpack")
+THINGS = (
+    "Kettle",
+    "Rain jacket",
+    "Desk lamp",
+    "Garden chair",
+    "Travel mug",
+    "Wool scarf",
+    "Trail shoe",
+    "Water bottle",
+    "Wall clock",
+    "Backpack",
+)
 COLORS = ("red", "blue", "green", "black", "white")
 MAKERS = ("Norda", "Halm & Co", "Tidewater", "Öresund")
 PATHS = (("Home", "Kitchen"), ("Clothing", "Jackets"), ("Home", "Lighting"), ("Garden",))
@@ -102,7 +113,14 @@ def _meta(value: Any) -> list[dict[str, Any]]:
 def _terms(names: tuple[str, ...], first: int) -> list[dict[str, Any]]:
     """Levels of a path as terms, in no order of depth: ElasticPress does not sort them."""
     levels = [
-        {"term_id": first + depth, "term_taxonomy_id": first + depth, "slug": name.lower(), "name": name, "parent": first + depth - 1 if depth else 0, "term_order": 0}
+        {
+            "term_id": first + depth,
+            "term_taxonomy_id": first + depth,
+            "slug": name.lower(),
+            "name": name,
+            "parent": first + depth - 1 if depth else 0,
+            "term_order": 0,
+        }
         for depth, name in enumerate(names)
     ]
     return levels[::-1]
@@ -127,7 +145,13 @@ def elasticpress(number: int) -> tuple[str, dict[str, Any]]:
         "post_type": "product",
         "permalink": f"https://shop.example/product/{number}/",
         "guid": f"https://shop.example/?post_type=product&p={500 + number}",
-        "thumbnail": {"ID": 900 + number, "src": f"https://shop.example/wp-content/uploads/{number}.jpg", "width": 600, "height": 600, "alt": ""},
+        "thumbnail": {
+            "ID": 900 + number,
+            "src": f"https://shop.example/wp-content/uploads/{number}.jpg",
+            "width": 600,
+            "height": 600,
+            "alt": "",
+        },
         "terms": {
             "product_cat": _terms(it.path, 20 + 10 * (number % len(PATHS))),
             "product_type": [{"term_id": 2, "slug": "simple", "name": "simple", "parent": 0}],
@@ -159,7 +183,10 @@ def nested(number: int) -> tuple[str, dict[str, Any]]:
         "body": {"html": f"<b>{it.title}</b> {it.text}"},
         "maker": {"name": it.maker, "country": "SE"},
         "taxonomy": {"path": " / ".join(it.path)},
-        "offers": [{"amount": it.price, "currency": "EUR", "status": "in stock" if it.in_stock else "sold out"}, {"amount": it.price + 2, "currency": "EUR", "status": "in stock"}],
+        "offers": [
+            {"amount": it.price, "currency": "EUR", "status": "in stock" if it.in_stock else "sold out"},
+            {"amount": it.price + 2, "currency": "EUR", "status": "in stock"},
+        ],
         "attributes": [{"name": "Colour", "value": it.color}, {"name": "Season", "value": ["spring", "autumn"]}],
         "media": [{"url": f"https://pictures.example/{number}-{n}.webp", "alt": f"view {n}"} for n in range(2)],
         "feedback": {"stars": 4.5, "reviewCount": number},

@@ -2,111 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import orjson
 import pytest
-from PIL import Image
+from typer.testing import CliRunner
 
 from hybrid_search.attach.config import load_config
-from hybrid_search.attach.connect import find_product
-from hybrid_search.attach.in_place import InPlaceEngine, attach_in_place
+from hybrid_search.attach.in_place import attach_in_place
 from hybrid_search.attach.propose import propose
 from hybrid_search.attach.source import Source, describe
 from hybrid_search.attach.writing import attach_file
+from hybrid_search.bootstrap import open_engine
+from hybrid_search.cli.main import app
 from hybrid_search.errors import EngineError
-from hybrid_search.indexing.embed import EmbedLimits, embed_chunk
-from hybrid_search.indexing.producers import Producers
-from hybrid_search.indexing.spaces import ensure_spaces
 from hybrid_search.settings import load_settings
-from hybrid_search.types import KeywordLeg, Range, SearchPlan, Terms, VectorLeg
+from hybrid_search.types import KeywordLeg, SearchPlan, State, Terms, VectorLeg
+from tests.attach.attached import SHOP, Attached, LinkedPictures
 from tests.attach.conftest import Server
 from tests.attach.shops import SHOPS, Thing
-from tests.indexing_parts import CountingImage, CountingText, OneTowerEach
-
-SHOP = SHOPS["nested"]
-QUERIES = ("kettle", "red scarf", "garden chair every day", "norda 12", "bottle model")
-
-
-@dataclass
-class LinkedPictures:
-    """Every link is a picture of its own colour."""
-
-    before: Callable[[], None] = lambda: None
-    loads: list[str] = field(default_factory=list)
-
-    def load(self, reference: str, *, min_side: int = 0) -> Image.Image:
-        self.before()
-        self.loads.append(reference)
-        digest = hashlib.sha256(reference.encode()).hexdigest()
-        return Image.new("RGB", (min_side, min_side), f"#{digest[:4]}01")
-
-    def content_hash(self, reference: str) -> str:
-        return hashlib.sha256(reference.encode()).hexdigest()[:32]
-
-
-class Attached:
-    """A foreign index with our engine in it, towers that count, and a shop that goes on writing."""
-
-    def __init__(self, server: Server, count: int, folder: Path) -> None:
-        self.server = server
-        self.index = server.make(SHOP, count=count)
-        told = describe(server.transport, self.index)
-        path = folder / "attach.toml"
-        path.write_text(attach_file(server.url, told, propose(told, Source(server.transport, told).sample(200))))
-        self.config = load_config(path)
-        self.pictures = LinkedPictures()
-        self.text, self.image = CountingText(), CountingImage()
-        self.engine = self.open()
-
-    def open(self) -> InPlaceEngine:
-        transport, _ = find_product(load_settings(), self.server.url)
-        engine = attach_in_place(transport, self.config, self.pictures, prefix=f"{self.server.prefix}-ours")
-        ensure_spaces(engine, self.text.card, self.image.card)
-        return engine
-
-    def embed_all(self) -> int:
-        """Products embedded until nothing is pending."""
-        producers = Producers(OneTowerEach(self.text, self.image), None)  # type: ignore[arg-type]
-        done = 0
-        while chunks := self.engine.open_chunks(at_most=100, size=64):
-            for chunk in chunks:
-                done += len(chunk.product_ids)
-                embed_chunk(chunk.id, self.engine, producers, self.pictures, EmbedLimits(beat_every=60.0))
-        return done
-
-    def states(self) -> dict[str, dict[str, int]]:
-        return {key: {state.value: n for state, n in of.items() if n} for key, of in self.engine.status().states.items()}
-
-    def theirs(self) -> dict[str, Any]:
-        """Their part of every document."""
-        found = self.server.transport.request("POST", f"/{self.index}/_search", {"size": 10_000}).body["hits"]["hits"]
-        return {hit["_id"]: {key: value for key, value in hit["_source"].items() if key != "hybrid"} for hit in found}
-
-    def keyword_results(self) -> list[list[tuple[str, float]]]:
-        """What the shop's own search gives after a merge, with scores."""
-        self.merge()
-        found = []
-        for words in QUERIES:
-            body = {"size": 100, "query": {"multi_match": {"query": words, "fields": ["title.en^2", "body.html"]}}, "_source": False}
-            hits = self.server.transport.request("POST", f"/{self.index}/_search", body).body["hits"]["hits"]
-            found.append(sorted((hit["_id"], round(hit["_score"], 5)) for hit in hits))
-        return found
-
-    def merge(self) -> None:
-        """One segment without deleted documents, which count in the scores until then. Closing the index ends its claim on their history."""
-        for step in ("_flush", "_close", "_open", "_forcemerge", "_refresh"):
-            params = {"_open": {"wait_for_active_shards": "1"}, "_forcemerge": {"max_num_segments": "1"}}.get(step)
-            self.server.transport.request("POST", f"/{self.index}/{step}", params=params)
-
-    def close(self) -> None:
-        self.engine.close()
 
 
 @pytest.fixture
@@ -194,11 +111,11 @@ def test_whole_documents_written_by_them_are_refilled_without_a_tower(attached: 
     attached.engine.notice()
     attached.embed_all()
     vectors = attached.engine.read_vectors("image_1", [doc(n) for n in range(60)])
-    calls = len(attached.text.calls), len(attached.image.calls), len(attached.pictures.loads)
+    calls = attached.calls()
     attached.server.write(attached.index, SHOP.documents(60))  # their nightly full index
     assert attached.engine.notice().changed == 60
     attached.embed_all()
-    assert (len(attached.text.calls), len(attached.image.calls), len(attached.pictures.loads)) == calls
+    assert attached.calls() == calls
     assert attached.states() == {"text_1": {"ready": 60}, "image_1": {"ready": 60}}
     again = attached.engine.read_vectors("image_1", [doc(n) for n in range(60)])
     assert all(a is not None and b is not None and np.array_equal(a, b) for a, b in zip(vectors, again, strict=True))
@@ -246,3 +163,19 @@ def test_a_refused_index_is_left_as_it_was(server: Server, tmp_path: Path) -> No
         attach_in_place(server.transport, load_config(path), LinkedPictures(), prefix=f"{server.prefix}-ours")
     assert server.fingerprint(index) == before
     assert orjson.dumps(list(server.transport.request("GET", f"/{server.prefix}-ours*").body)) == b"[]"
+
+
+def test_the_command_and_the_setting_open_the_same_engine(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = server.make(SHOP, count=12)
+    told = describe(server.transport, index)
+    path = tmp_path / "attach.toml"
+    path.write_text(attach_file(server.url, told, propose(told, Source(server.transport, told).sample(10))))
+    monkeypatch.setenv("HYBRID_SEARCH_INDEX_PREFIX", f"{server.prefix}-ours")
+    done = CliRunner().invoke(app, ["attach", "in-place", "--config", str(path), "--once", "--home", str(tmp_path / "home")])
+    assert done.exit_code == 0, done.output
+    assert "12 ledgers written" in done.output
+    engine = open_engine(load_settings(attach=path, home=tmp_path / "home"))
+    status = engine.status()
+    engine.close()
+    assert status.products == 12
+    assert {states[State.PENDING] for states in status.states.values()} == {12}

@@ -241,7 +241,11 @@ def test_a_page_that_is_not_whole_is_never_taken_for_all(server: Server) -> None
     """A search that fails on some shards answers 200; a comparison of ids would delete what those hold."""
     index = server.make(SHOPS["nested"])
     told = describe(server.transport, index)
-    broken = {"script": {"script": {"lang": "painless", "source": "if (doc['productId'].value == 'N-005') { throw new RuntimeException('no') } true"}}}
+    broken = {
+        "script": {
+            "script": {"lang": "painless", "source": "if (doc['productId'].value == 'N-005') { throw new RuntimeException('no') } true"}
+        }
+    }
     with pytest.raises(EngineError, match="shards"):
         list(Source(server.transport, told, broken).read(fields=[]))
 

@@ -183,7 +183,11 @@ def test_without_a_time_field_everything_is_read_each_time(server: Server, tmp_p
 def test_two_followers_of_one_index_are_refused(server: Server, tmp_path: Path, closing: list[Side]) -> None:
     side = Side(server, server.make(SHOPS["magento"], count=1), tmp_path / "home")
     closing.append(side)
-    with side.positions.hold(), pytest.raises(ConflictError, match="Another process"), PositionFile(side.home, server.url, side.index).hold():
+    with (
+        side.positions.hold(),
+        pytest.raises(ConflictError, match="Another process"),
+        PositionFile(side.home, server.url, side.index).hold(),
+    ):
         pass
 
 
