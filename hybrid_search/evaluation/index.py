@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,8 +16,8 @@ from hybrid_search.control import ControlReader
 from hybrid_search.encoders.base import ImageEncoder, TextEncoder
 from hybrid_search.encoders.passage import passage
 from hybrid_search.engines.base import Engine, ProductWrite
-from hybrid_search.engines.embedded import EmbeddedEngine
 from hybrid_search.errors import CatalogError, ImageError, SettingsError
+from hybrid_search.evaluation.engines import ENGINES
 from hybrid_search.evaluation.fields import reduced
 from hybrid_search.evaluation.maps import Pairs, Projection, foreign_projection, own_projection
 from hybrid_search.evaluation.sets import EvaluationSet
@@ -27,9 +26,6 @@ from hybrid_search.indexing.spaces import CROSS, default_spaces
 from hybrid_search.product import Product
 from hybrid_search.query.parts import Encoders, SearchParts, SpaceReader
 from hybrid_search.types import FloatMatrix, Part, Space, VectorWrite
-
-ENGINES: dict[str, Callable[[Path], Engine]] = {"embedded": EmbeddedEngine}
-"""By the name that ``--engine`` takes; made from a folder that may be thrown away."""
 
 PartsOf = Mapping[str, Mapping[Part, tuple[str, ...]]]
 """Content hashes of each product's parts, by id."""
@@ -77,7 +73,7 @@ def built_index(
     fit_on: Sequence[Product] | None = None,
     quiet: bool = False,
 ) -> Iterator[BuiltIndex]:
-    """Index a set in a folder of its own that is deleted at the end.
+    """Index a set in an engine of its own that is deleted at the end.
 
     Args:
         evaluation: the set.
@@ -95,13 +91,8 @@ def built_index(
         raise SettingsError(f"Unknown engine {engine!r}.", field="engine", value=engine, remedy=f"Use one of: {', '.join(ENGINES)}.")
     roots = {Path(image).parent for product in (*evaluation.products, *(fit_on or ())) for image in product.images if image.startswith("/")}
     intake = ImageIntake(ImageLimits(roots=(evaluation.folder, *sorted(roots))))
-    with tempfile.TemporaryDirectory(prefix="hybrid-search-evaluate-") as home:
-        opened = ENGINES[engine](Path(home))
-        try:
-            builder = _Builder(opened, towers, intake, quiet)
-            yield _build(builder, evaluation, fields, fit_on)
-        finally:
-            opened.close()
+    with ENGINES[engine]() as opened:
+        yield _build(_Builder(opened, towers, intake, quiet), evaluation, fields, fit_on)
 
 
 def _build(builder: _Builder, evaluation: EvaluationSet, fields: Sequence[str], fit_on: Sequence[Product] | None) -> BuiltIndex:

@@ -13,16 +13,7 @@ from hybrid_search.engines.cluster.server import Server
 from hybrid_search.engines.embedded import EmbeddedEngine
 from tests.contracts.conftest import ENGINES, SERVERS, empty
 from tests.contracts.engine_search import SearchContract
-
-
-def merge(engine: Engine) -> None:
-    """One segment without deleted products: until then a server's statistics count them. Closing the index ends its claim on their history."""
-    if isinstance(engine, ClusterEngine):
-        index = engine.server.indices.products
-        for step in ("_flush", "_close", "_open", "_forcemerge"):
-            params = {"_open": {"wait_for_active_shards": "1"}, "_forcemerge": {"max_num_segments": "1"}}.get(step)
-            engine.server.transport.request("POST", f"/{index}/{step}", params=params)
-        engine.refresh()
+from tests.settling import settle
 
 
 @pytest.fixture(params=ENGINES)
@@ -39,6 +30,6 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path, installation: Callabl
 
 
 class TestSearch(SearchContract):
-    @pytest.fixture
-    def settle(self) -> Callable[[Engine], None]:
-        return merge
+    @pytest.fixture(name="settle")
+    def settle_fixture(self) -> Callable[[Engine], None]:
+        return settle

@@ -40,6 +40,7 @@ from hybrid_search.types import (
     VectorLeg,
     VectorWrite,
 )
+from tests.settling import settle
 
 OPENERS: Mapping[str, Callable[..., ClusterEngine]] = {"opensearch": open_opensearch, "elasticsearch": open_elasticsearch}
 TEXT = Space("text", 1, 48, "text", "model", {"text": "model"})
@@ -117,12 +118,7 @@ def server(request: pytest.FixtureRequest, catalogue: list[Product]) -> Iterator
     url = request.getfixturevalue(f"{request.param}_url")
     made = OPENERS[request.param](url, prefix=f"congruence-{uuid.uuid4().hex[:8]}")
     _fill(made, catalogue)
-    index = made.server.indices.products
-    # Writing vectors left an older version of each product: closing ends the claim on their history, merging drops them.
-    for step in ("_flush", "_close", "_open", "_forcemerge"):
-        params = {"_open": {"wait_for_active_shards": "1"}, "_forcemerge": {"max_num_segments": "1"}}.get(step)
-        made.server.transport.request("POST", f"/{index}/{step}", params=params)
-    made.refresh()
+    settle(made)  # writing vectors left an older version of each product
     yield made
     remove_all(made.server.transport, made.server.indices)
     made.close()

@@ -13,7 +13,7 @@ import orjson
 from hybrid_search.engines.cluster.transport import ServerError, Transport
 
 WANTED = ",".join(
-    f"responses.{path}" for path in ("status", "error", "timed_out", "_shards", "hits.total", "hits.hits.sort", "aggregations")
+    f"responses.{path}" for path in ("status", "error", "took", "timed_out", "_shards", "hits.total", "hits.hits.sort", "aggregations")
 )
 """All that is read of an answer; the rest does not travel."""
 _BAD_REQUEST = 400

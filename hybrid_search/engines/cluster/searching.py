@@ -47,9 +47,9 @@ def answer(transport: Transport, dialect: Dialect, searchable: Searchable, plan:
         counts = asking.recount(legs)
     if counts is None:
         seen = {id_ for hits in asking.hits.values() for id_ in hits.ids}
-        return EngineReply(asking.hits, len(seen), "gte", (), () if plan.sort else None, seq, asking.failed)
+        return EngineReply(asking.hits, len(seen), "gte", (), () if plan.sort else None, seq, asking.failed, asking.seconds)
     facets = asking.with_others(counts, legs)
-    return EngineReply(asking.hits, counts.total, "eq", facets, counts.sorted_ids, seq, asking.failed)
+    return EngineReply(asking.hits, counts.total, "eq", facets, counts.sorted_ids, seq, asking.failed, asking.seconds)
 
 
 @dataclass(slots=True)
@@ -62,6 +62,7 @@ class _Asking:
     shards: int
     hits: dict[str, LegHits] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
     recounted: Clause | None = None
 
     def first(self, legs: Sequence[LegSearch]) -> Counts | None:
@@ -78,6 +79,7 @@ class _Asking:
             if one.failed:
                 self.failed[search.leg.name] = one.failed
                 continue
+            self.seconds[search.leg.name] = one.body.get("took", 0) / 1_000
             self.hits[search.leg.name], ties = read_hits(search, one.body)
             tied |= ties and isinstance(search.leg, VectorLeg)
         self.hits |= {search.leg.name: no_hits(search.leg) for search in legs if search.body is None}
