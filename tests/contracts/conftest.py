@@ -18,6 +18,7 @@ from hybrid_search.engines.cluster.server import Server
 from hybrid_search.engines.elasticsearch import open_elasticsearch
 from hybrid_search.engines.embedded import EmbeddedEngine
 from hybrid_search.engines.opensearch import open_opensearch
+from hybrid_search.errors import HybridSearchError
 from tests.contracts.engine_cases import MAX_ATTEMPTS, RETRY_PAUSE, Clock
 from tests.servers import chosen_engines
 
@@ -41,11 +42,18 @@ def empty(server: Server) -> None:
 def installation(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Server]]:
     """The installation of this process on a server, by product."""
     opened: dict[str, ClusterEngine] = {}
+    refused: dict[str, HybridSearchError] = {}
 
     def get(product: str) -> Server:
+        if product in refused:  # told at once for the other tests too
+            raise refused[product]
         if product not in opened:
             url = request.getfixturevalue(f"{product}_url")
-            opened[product] = SERVERS[product](url, prefix=f"contract-{uuid.uuid4().hex[:8]}")
+            try:
+                opened[product] = SERVERS[product](url, prefix=f"contract-{uuid.uuid4().hex[:8]}")
+            except HybridSearchError as error:
+                refused[product] = error
+                raise
         return opened[product].server
 
     yield get

@@ -257,9 +257,12 @@ def test_certificates(product: ProductName, tmp_path: Path) -> None:
             transport.request("GET", "/", timeout=5.0)
         with reaching(product, url.replace("https", "http")) as transport, pytest.raises(EngineUnavailable, match="https://"):
             transport.request("GET", "/", timeout=0.5)
-    with serving(lambda _: (200, {})) as (url, _), reaching(product, url.replace("http", "https")) as transport:
-        with pytest.raises(EngineUnavailable, match="with http://"):
-            transport.request("GET", "/", timeout=5.0)
+    with (
+        serving(lambda _: (200, {})) as (url, _),
+        reaching(product, url.replace("http", "https")) as transport,
+        pytest.raises(EngineUnavailable, match="with http://"),
+    ):
+        transport.request("GET", "/", timeout=5.0)
     with pytest.raises(SettingsError, match="none.pem"):
         access(product, "https://127.0.0.1", ca=tmp_path / "none.pem")
 

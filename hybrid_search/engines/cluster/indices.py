@@ -97,13 +97,8 @@ def remove_all(transport: Transport, indices: Indices) -> None:
     transport.request("DELETE", f"/_component_template/{indices.prefix}-{ANALYSIS}", ignore=(404,))
 
 
-def apply_settings(transport: Transport, index: str, file: MappingFile) -> None:
-    """Put an index under the settings of ``bulk-load.json`` or ``serving.json``."""
-    transport.request("PUT", f"/{index}/_settings", file.body["settings"])
-
-
 def put_templates(transport: Transport, indices: Indices, files: Mapping[str, MappingFile]) -> None:
-    """Bring the templates to the mapping files: for the next index, those that exist keep what they have. Raises ``ServerError``."""
+    """Bring the templates to these files: for the next products index, none that exists is touched. Raises ``ServerError``."""
     _make_templates(transport, indices, files, _Made())
 
 
