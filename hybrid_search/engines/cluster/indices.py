@@ -44,9 +44,18 @@ def greet(transport: Transport, product: ProductName, timeout: float = GREETING)
 
 
 def prepare(
-    transport: Transport, dialect: Dialect, indices: Indices, files: Mapping[str, MappingFile], *, shards: int = 1, replicas: int = 0, products: bool = True
+    transport: Transport,
+    dialect: Dialect,
+    indices: Indices,
+    files: Mapping[str, MappingFile],
+    *,
+    shards: int = 1,
+    replicas: int = 0,
+    products: bool = True,
 ) -> None:
-    """Make the indices that are missing (without ``products`` only the others: the products are somebody else's). Whatever this call made is taken back when one of them cannot be made.
+    """Make the indices that are missing (without ``products`` only the others: the products are somebody else's).
+
+    Whatever this call made is taken back when one of them cannot be made.
 
     Raises:
         EngineUnavailable: an alias points to two indices, or the server cannot be reached.
