@@ -67,7 +67,7 @@ def _decomposed(char: str) -> Iterator[str]:
 
 def _escaped(text: str) -> str:
     """As the rules of a ``mapping`` filter are written: printing characters as they are, others as UTF-16 escapes."""
-    out = []
+    out: list[str] = []
     for char in text:
         if char in "\\=>" or not char.isprintable() or char.isspace() or unicodedata.category(char)[0] == "M":
             units = char.encode("utf-16-be")

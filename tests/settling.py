@@ -8,7 +8,12 @@ from hybrid_search.engines.base import Engine
 from hybrid_search.engines.cluster.engine import ClusterEngine
 
 PATIENCE = 60.0
-_STEPS = (("_flush", {}), ("_close", {}), ("_open", {"wait_for_active_shards": "1"}), ("_forcemerge", {"max_num_segments": "1"}))
+_STEPS: tuple[tuple[str, dict[str, str]], ...] = (
+    ("_flush", {}),
+    ("_close", {}),
+    ("_open", {"wait_for_active_shards": "1"}),
+    ("_forcemerge", {"max_num_segments": "1"}),
+)
 
 
 def settle(engine: Engine) -> None:

@@ -55,7 +55,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[ClusterEngine]:
 
 def _units(count: int, dim: int, seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     rows = np.random.default_rng(seed).standard_normal((count, dim)).astype(np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
 
 
 VECTORS = _units(2_000, SPACE.dim, 1)
@@ -290,3 +290,20 @@ def test_a_refusal_that_is_no_wording_is_raised(engine: ClusterEngine) -> None:
 
     with pytest.raises(ServerError, match="forbidden"):
         _ask(engine, Refusing(engine.server.transport))
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_an_index_of_several_shards_counts_k_neighbours_not_k_of_each(request: pytest.FixtureRequest, product: str) -> None:
+    url = request.getfixturevalue(f"{product}_url")
+    made = OPENERS[product](url, prefix=f"search-{uuid.uuid4().hex[:8]}", shards=3)
+    try:
+        made.add_space(SPACE)
+        made.put([ProductWrite(Product(id=f"p{n}", brand=f"b{n % 2}"), {"text": (f"t{n}",)}) for n in range(60)])
+        made.write_vectors([VectorWrite(f"p{n}", SPACE.key, (f"t{n}",), VECTORS[n][None]) for n in range(60)])
+        made.refresh()
+        reply = made.search(SearchPlan((VectorLeg("knn", SPACE.key, QUERY, 10),), facets=(FacetRequest("brand"),)))
+    finally:
+        remove_all(made.server.transport, made.server.indices)
+        made.close()
+    assert reply.legs["knn"].ids == tuple(f"p{n}" for n in np.argsort(-(VECTORS[:60] @ QUERY))[:10])
+    assert (reply.total, sum(bucket.count for bucket in reply.facets[0].buckets)) == (10, 10)

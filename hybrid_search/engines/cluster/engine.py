@@ -41,7 +41,6 @@ class ClusterEngine:
 
     Args:
         server: what it talks to; closed with the engine.
-        shards: of the products' index.
         max_attempts: tries before a product is ``failed``.
         retry_pause: seconds before the first retry of a product; doubles with each.
         knn_exact_up_to: products up to which all vectors are compared.
@@ -52,7 +51,6 @@ class ClusterEngine:
         self,
         server: Server,
         *,
-        shards: int = 1,
         max_attempts: int = 3,
         retry_pause: float = 2.0,
         knn_exact_up_to: int = 20_000,
@@ -60,7 +58,6 @@ class ClusterEngine:
     ) -> None:
         self.name: str = server.dialect.product
         self.server = server
-        self._shards = shards
         self._policy = RetryPolicy(max_attempts, retry_pause)
         self._exact_up_to = knn_exact_up_to
         self._now = clock
@@ -197,9 +194,8 @@ class ClusterEngine:
         if known is None or time.monotonic() - known[0] > KNOWN_FOR:
             listed = spaces.read_spaces(self.server)
             by_key = {space.key: (space, field) for field, space in listed.fields.items()}
-            found = Searchable(self.server.indices.products, by_key, self._count({"match_all": {}}), self._shards, self._exact_up_to)
+            products = self.server.indices.products
+            counted = self.server.transport.request("GET", f"/{products}/_count").body
+            found = Searchable(products, by_key, int(counted["count"]), int(counted["_shards"]["total"]), self._exact_up_to)
             known = self._known = (time.monotonic(), found)
         return known[1]
-
-    def _count(self, query: Mapping[str, Any]) -> int:
-        return int(self.server.transport.request("POST", f"/{self.server.indices.products}/_count", {"query": query}).body["count"])
