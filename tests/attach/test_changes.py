@@ -96,6 +96,26 @@ def test_whoever_writes_last_the_greatest_version_stays(store: ChangeStore, tmp_
     assert titles == [None, None, *["version 12"] * 4]
 
 
+def test_a_writer_that_was_overtaken_before_its_write_puts_the_newer_one_back(store: ChangeStore, tmp_path: Path) -> None:
+    engine = EmbeddedEngine(tmp_path / "home", index=False)
+
+    class Overtaken(Slow):
+        """Between its look at the records and its write another process does all of version 2."""
+
+        done = False
+
+        def put(self, writes: Any, **more: Any) -> Any:
+            if not self.done:
+                self.done = True
+                apply_changes(engine, store, [put("a", 2)], DrawnPictures())
+            return engine.put(writes, **more)
+
+    apply_changes(Overtaken(engine), store, [put("a", 1)], DrawnPictures())  # type: ignore[arg-type]
+    (found,) = engine.fetch(["a"])
+    engine.close()
+    assert found is not None and found.body["title"] == "version 2"
+
+
 def test_what_a_dead_process_left_half_done_is_finished_by_the_next_change(store: ChangeStore, tmp_path: Path) -> None:
     engine = EmbeddedEngine(tmp_path / "home", index=False)
     store.advance([put("a", 5)])  # kept; the process died before it wrote the product
