@@ -26,6 +26,9 @@ from hybrid_search.engines.analysis import STOP_WORDS, terms
         ("caf\u00e9 cafe\u0301", ["caf\u00e9", "caf\u00e9"]),
         ("foo_bar __", ["foo_bar"]),
         ("\u2603 \U0001f600 !", []),
+        ("Size:Small of\u00adfice \ufeffcap \u00bd 1\ufe0f\u20e3", ["size", "small", "offic", "cap", "1", "2", "1"]),
+        ("a\u2776b \u030107 men\u2018s \u0130 \u039f\u03a3", ["b", "07", "men", "i", "\u03bf\u03c3"]),
+        ("added adding ads erred upped organic", ["add", "add", "ad", "err", "up", "organ"]),
     ],
 )
 def test_words(text: str, expected: list[str]) -> None:
