@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -147,6 +148,24 @@ def open_engine(settings: Settings, *, index: bool = True) -> Engine:
     from hybrid_search.engines.elasticsearch import open_elasticsearch
 
     return open_elasticsearch(settings.elasticsearch_url, **options)
+
+
+@contextmanager
+def first_load(engine: Engine, settings: Settings) -> Iterator[None]:
+    """An index of a search server under the settings of ``bulk-load.json`` for the block: nothing is searchable until its end, and the
+    server does less. The embedded engine needs none of it."""
+    if isinstance(engine, EmbeddedEngine):
+        yield
+        return
+    from hybrid_search.engines.cluster.bulk_loading import bulk_loading
+    from hybrid_search.engines.cluster.engine import ClusterEngine
+    from hybrid_search.engines.cluster.mappings import load_mappings
+
+    assert isinstance(engine, ClusterEngine)
+    server = engine.server
+    files = load_mappings(server.dialect.product, settings.index_prefix, settings.server_mappings)
+    with bulk_loading(server.transport, server.indices.products, settings=files["bulk-load"].body["settings"]["index"]):
+        yield
 
 
 def server_options(settings: Settings) -> dict[str, Any]:

@@ -61,6 +61,9 @@ def ingest(
     mapping: MappingOption = None,
     format: FormatOption = None,
     rejects: RejectsOption = None,
+    first: Annotated[
+        bool, typer.Option("--first", help="A first load on a search server: faster, and searchable only at its end (bulk-load.json).")
+    ] = False,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -77,11 +80,12 @@ def ingest(
 
         hybrid-search ingest export.csv --mapping shopify --home /var/lib/shop-search
     """
+    from contextlib import nullcontext
     from dataclasses import asdict
 
     from rich.markup import escape
 
-    from hybrid_search.bootstrap import image_roots, open_for_loading
+    from hybrid_search.bootstrap import first_load, image_roots, open_for_loading
     from hybrid_search.catalog.files import find_catalog
     from hybrid_search.catalog.read import read_catalog
     from hybrid_search.catalog.rows import RejectsFile
@@ -95,7 +99,8 @@ def ingest(
         image_roots(configured).add(file if file.is_dir() else file.parent)
         with progress(f"reading {file.name}", 100, quiet=json) as advance, RejectsFile(target) as out:
             rows = read_catalog(file, mapping=_mapping(mapping), format=format, progress=lambda f: advance(int(f * 100)))
-            summary = load(engine, rows, intake, rejects=out)
+            with first_load(engine, configured) if first else nullcontext():
+                summary = load(engine, rows, intake, rejects=out)
     finally:
         engine.close()
     if json:

@@ -33,7 +33,7 @@ from hybrid_search.types import (
 )
 
 KNOWN_FOR = 1.0
-"""Seconds for which searches go by the same list of spaces and number of products."""
+"""Seconds for which searches go by the same list of spaces and numbers of products and shards."""
 
 
 class ClusterEngine:
