@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from hybrid_search.attach.connect import open_own
 from hybrid_search.cli.main import app
 from hybrid_search.doctor.broker import check_redis
+from hybrid_search.doctor.examine import check_attached
 from hybrid_search.doctor.finding import Finding, run
 from hybrid_search.doctor.indices import check_aliases, check_analyzers, check_mappings, check_templates
 from hybrid_search.doctor.installation import check_home, check_keys, check_secrets
@@ -124,10 +125,10 @@ def test_a_redis_that_wants_a_password_is_told_as_such(tmp_path: Path) -> None:
 class Installation:
     """Our indices under a prefix of their own on a real server."""
 
-    def __init__(self, product: str) -> None:
+    def __init__(self, product: Any) -> None:
         self.prefix = f"doctortest-{secrets.token_hex(4)}"
         self.settings: Settings = load_settings(engine=product, **{f"{product}_url": url_of(product)}, index_prefix=self.prefix)
-        self.product: Any = product
+        self.product = product
         self.transport: Transport = open_own(self.settings)
         self.indices = Indices(self.prefix)
         self.files = load_mappings(self.product, self.prefix)
@@ -356,3 +357,25 @@ def test_the_command_on_the_embedded_engine_makes_nothing(tmp_path: Path) -> Non
     }
     wrong = CliRunner().invoke(app, ["doctor", "--skip", "nothing"])
     assert wrong.exit_code != 0
+
+
+def test_an_attach_file_is_checked_with_the_rest(tmp_path: Path) -> None:
+    from tests.attach.conftest import Server
+    from tests.attach.shops import SHOPS
+
+    it = load_settings(engine="opensearch", opensearch_url=url_of("opensearch"))
+    transport = open_own(it)
+    server = Server("opensearch", url_of("opensearch"), transport, f"doctortest-{secrets.token_hex(4)}")
+    index = server.make(SHOPS["magento"], count=5)
+    path = tmp_path / "attach.toml"
+    try:
+        CliRunner().invoke(app, ["attach", "--url", server.url, "--index", index, "--out", str(path)])
+        found = levels(check_attached(it, path))
+        assert found["attach.products"] == "fail"  # pictures are relative, and nobody said to what
+        path.write_text(path.read_text().replace('image_base = ""', 'image_base = "https://shop.example/media"'))
+        (side,) = [f for f in check_attached(it, path) if f.check == "attach.in_place"]
+        assert "index.knn" in side.found
+        assert set(levels(check_attached(it, path)).values()) == {"ok"}
+    finally:
+        transport.request("DELETE", f"/{index}")
+        transport.close()

@@ -110,7 +110,8 @@ class InPlaceTransport:
             if key == "field" and isinstance(inner, str):
                 out[key] = self._paths.get(inner, inner)
             else:
-                out[self._paths.get(key, key) if fields else key] = self._renamed(inner, key)
+                name = str(key)
+                out[self._paths.get(name, name) if fields else name] = self._renamed(inner, name)
         return out
 
     def _inward(self, reply: Reply, source: Any) -> Reply:

@@ -59,7 +59,8 @@ def examine(
         for finding in run("server.reachable", partial(_server, settings, settings.engine, open_transport, skip)):
             usable = usable and finding.check != "server.reachable" or finding.level == "ok"
             yield finding
-    if "work" not in skip and usable:
+    attach = attach or settings.attach
+    if "work" not in skip and usable and settings.attach is None:  # opening an engine in place would write to their mapping
         yield from run("engine", partial(_work, settings, open_engine))
     if attach is not None and "attach" not in skip:
         yield from run("attach", partial(check_attached, settings, attach))
