@@ -73,12 +73,6 @@ class Server:
                     found[document["_id"]] = document
         return found
 
-    def shards(self) -> int:
-        """Primary shards of the products' index; a reindex may change it."""
-        params = {"flat_settings": "true"}
-        reply = self.transport.request("GET", f"/{self.indices.products}/_settings/index.number_of_shards", params=params)
-        return max(int(index["settings"]["index.number_of_shards"]) for index in reply.body.values())
-
     def sequence(self) -> int:
         """The number of the last acknowledged change of the products: over all shards, how many changes there were."""
         reply = self.transport.request("GET", f"/{self.indices.products}/_stats/docs", params={"level": "shards"})
