@@ -16,7 +16,7 @@ import orjson
 
 from hybrid_search.engines.embedded.vector_files import SUFFIXES, SpaceFiles
 
-FORMAT = 1
+FORMAT = 2  # 2: stems of Snowball 2
 MANIFEST = "manifest.json"
 
 
