@@ -26,16 +26,18 @@ from hybrid_search.doctor.installation import check_home, check_keys, check_secr
 from hybrid_search.doctor.models import check_models
 from hybrid_search.doctor.server import check_access, check_blocks, check_clocks, check_disks, check_health, check_snapshots
 from hybrid_search.doctor.work import check_queue, check_spaces
+from hybrid_search.engines.cluster.bulk_loading import bulk_loading
 from hybrid_search.engines.cluster.indices import greet, remove_all
 from hybrid_search.engines.cluster.layout import Indices
 from hybrid_search.engines.cluster.mappings import load_mappings
 from hybrid_search.engines.cluster.opening import open_engine
 from hybrid_search.engines.cluster.transport import Transport
 from hybrid_search.engines.embedded import EmbeddedEngine
+from hybrid_search.engines.presence import Presence, Roster
 from hybrid_search.redis_server import RedisServer
 from hybrid_search.settings import Settings, load_settings
 from hybrid_search.types import Space
-from tests.attach.conftest import url_of
+from tests.attach.conftest import PRODUCTS
 
 
 def levels(findings: Iterator[Finding]) -> dict[str, str]:
@@ -125,9 +127,10 @@ def test_a_redis_that_wants_a_password_is_told_as_such(tmp_path: Path) -> None:
 class Installation:
     """Our indices under a prefix of their own on a real server."""
 
-    def __init__(self, product: Any) -> None:
+    def __init__(self, product: Any, url: str) -> None:
         self.prefix = f"doctortest-{secrets.token_hex(4)}"
-        self.settings: Settings = load_settings(engine=product, **{f"{product}_url": url_of(product)}, index_prefix=self.prefix)
+        self.url = url
+        self.settings: Settings = load_settings(engine=product, **{f"{product}_url": url}, index_prefix=self.prefix)
         self.product = product
         self.transport: Transport = open_own(self.settings)
         self.indices = Indices(self.prefix)
@@ -144,9 +147,9 @@ class Installation:
         self.transport.close()
 
 
-@pytest.fixture(params=["opensearch", "elasticsearch"])
+@pytest.fixture(params=PRODUCTS)
 def installation(request: pytest.FixtureRequest) -> Iterator[Installation]:
-    made = Installation(request.param)
+    made = Installation(request.param, request.getfixturevalue(f"{request.param}_url"))
     yield made
     made.close()
 
@@ -157,15 +160,26 @@ def test_a_fresh_installation_is_well(installation: Installation) -> None:
     assert [f for f in check_mappings(it.transport, it.indices, it.files) if f.level != "ok"] == []
     assert [f for f in check_templates(it.transport, it.indices, it.files) if f.level != "ok"] == []
     assert levels(check_analyzers(it.transport, it.indices)) == {"indices.analyzers": "ok"}
-    assert levels(check_blocks(it.transport, f"{it.prefix}-*")) == {"indices.blocks": "ok"}
+    assert levels(check_blocks(it.transport, it.indices)) == {"indices.blocks": "ok"}
     assert levels(check_clocks(it.transport)) == {"server.clock": "ok"}
 
 
 def test_a_read_only_index_fails_with_the_request_that_lifts_it(installation: Installation) -> None:
     it = installation
     it.transport.request("PUT", f"/{it.index}/_settings", {"index.blocks.read_only_allow_delete": True})
-    (finding,) = check_blocks(it.transport, f"{it.prefix}-*")
+    (finding,) = check_blocks(it.transport, it.indices)
     assert finding.level == "fail" and "flood_stage" in finding.found and f"PUT /{it.index}/_settings" in finding.remedy
+
+
+def test_a_load_that_died_is_told_and_a_block_on_a_kept_index_is_not(installation: Installation) -> None:
+    it = installation
+    kept = f"{it.prefix}-products-000000"
+    it.transport.request("PUT", f"/{kept}", {"settings": {"index.blocks.write": True}})
+    assert levels(check_blocks(it.transport, it.indices)) == {"indices.blocks": "ok"}
+    with bulk_loading(it.transport, it.indices.products):
+        assert levels(check_blocks(it.transport, it.indices)) == {"indices.blocks": "ok", "indices.loading": "warn"}
+    assert levels(check_blocks(it.transport, it.indices)) == {"indices.blocks": "ok"}
+    it.transport.request("PUT", f"/{kept}/_settings", {"index.blocks.write": None})
 
 
 def test_an_alias_on_two_indices_or_none_fails(installation: Installation) -> None:
@@ -217,7 +231,7 @@ def test_another_meta_version_is_a_warning(installation: Installation) -> None:
 def test_the_command_on_a_server(installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     it = installation
     monkeypatch.setenv("HYBRID_SEARCH_ENGINE", it.product)
-    monkeypatch.setenv(f"{it.product.upper()}_URL", url_of(it.product))
+    monkeypatch.setenv(f"{it.product.upper()}_URL", it.url)
     monkeypatch.setenv("HYBRID_SEARCH_INDEX_PREFIX", it.prefix)
     arguments = ["doctor", "--json", "--skip", "models", "--home", str(tmp_path)]
     done = CliRunner().invoke(app, arguments)
@@ -335,6 +349,9 @@ def test_a_space_that_nobody_serves_is_told(tmp_path: Path) -> None:
     engine = EmbeddedEngine(tmp_path, index=False)
     assert levels(check_spaces(engine, {"new"})) == {"spaces": "warn"}
     engine.add_space(Space("text", 1, 4, "text", "new", {"text": "new"}))
+    (finding,) = check_spaces(engine, {"new"})
+    assert finding.level == "warn" and "no worker is running" in finding.found
+    Roster(engine).say(Presence("one", "worker", serves=("text_1",)))
     assert levels(check_spaces(engine, {"new"})) == {"spaces": "ok"}
     engine.add_space(Space("text", 2, 4, "text", "old", {"text": "old"}))
     (finding,) = [f for f in check_spaces(engine, {"new"}) if f.level == "warn"]
@@ -359,13 +376,13 @@ def test_the_command_on_the_embedded_engine_makes_nothing(tmp_path: Path) -> Non
     assert wrong.exit_code != 0
 
 
-def test_an_attach_file_is_checked_with_the_rest(tmp_path: Path) -> None:
+def test_an_attach_file_is_checked_with_the_rest(opensearch_url: str, tmp_path: Path) -> None:
     from tests.attach.conftest import Server
     from tests.attach.shops import SHOPS
 
-    it = load_settings(engine="opensearch", opensearch_url=url_of("opensearch"))
+    it = load_settings(engine="opensearch", opensearch_url=opensearch_url)
     transport = open_own(it)
-    server = Server("opensearch", url_of("opensearch"), transport, f"doctortest-{secrets.token_hex(4)}")
+    server = Server("opensearch", opensearch_url, transport, f"doctortest-{secrets.token_hex(4)}")
     index = server.make(SHOPS["magento"], count=5)
     path = tmp_path / "attach.toml"
     try:

@@ -82,7 +82,7 @@ def _server(settings: Settings, product: ProductName, open_transport: Callable[[
             "server.clock": partial(check_clocks, transport),
             "server.snapshots": partial(check_snapshots, transport),
             "indices.aliases": partial(check_aliases, transport, indices),
-            "indices.blocks": partial(check_blocks, transport, f"{settings.index_prefix}-*"),
+            "indices.blocks": partial(check_blocks, transport, indices),
             "indices.mappings": partial(check_mappings, transport, indices, files),
             "indices.templates": partial(check_templates, transport, indices, files),
             "indices.analyzers": partial(check_analyzers, transport, indices),

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from hybrid_search.doctor.finding import Finding, Level, clock, is_loopback
+from hybrid_search.engines.cluster.bulk_loading import unfinished_loading
+from hybrid_search.engines.cluster.layout import Indices
 from hybrid_search.engines.cluster.transport import Transport
 from hybrid_search.settings import Settings
 
@@ -142,9 +144,10 @@ def check_access(settings: Settings, urls: str) -> Iterator[Finding]:
     yield Finding("server.at_rest", "ok", "Servers of both products do not encrypt what they store: encrypt the disks they are on.")
 
 
-def check_blocks(transport: Transport, pattern: str) -> Iterator[Finding]:
-    """Whether indices refuse writes."""
-    told = transport.request("GET", f"/{pattern}/_settings", params={"flat_settings": "true", "expand_wildcards": "all"}, ignore=(404,))
+def check_blocks(transport: Transport, indices: Indices) -> Iterator[Finding]:
+    """Whether indices in use refuse writes, or are still under the settings of a load that died. (One kept by a reindex is blocked for good.)"""
+    names = f"{indices.products},{indices.chunks},{indices.meta},{indices.towers}"
+    told = transport.request("GET", f"/{names}/_settings", params={"flat_settings": "true", "ignore_unavailable": "true"}, ignore=(404,))
     blocked = False
     for index, given in sorted((told.body if told.ok else {}).items()):
         for name in ("read_only_allow_delete", "read_only", "write"):
@@ -156,3 +159,10 @@ def check_blocks(transport: Transport, pattern: str) -> Iterator[Finding]:
                 yield Finding("indices.blocks", "fail", f"{index} refuses writes: {why}.", remedy)
     if not blocked:
         yield Finding("indices.blocks", "ok", "No index of ours refuses writes.")
+    if told.ok and (loading := unfinished_loading(transport, indices.products)) is not None:
+        yield Finding(
+            "indices.loading",
+            "warn",
+            f"A first load has been under way for {time.time() - loading.since:.0f} s: changes are not searchable until its end.",
+            "If it died, run hybrid-search ingest --first again: equal products cost nothing, and the settings are put back.",
+        )

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 
 from hybrid_search.doctor.finding import Finding
 from hybrid_search.engines.base import Engine
+from hybrid_search.indexing.lifecycle import unserved
 from hybrid_search.settings import Settings
 from hybrid_search.types import State
 
@@ -50,20 +51,23 @@ def check_queue(engine: Engine, settings: Settings) -> Iterator[Finding]:
 
 
 def check_spaces(engine: Engine, models: Collection[str]) -> Iterator[Finding]:
-    """Whether each space can be asked with one of ``models``, those of this process."""
+    """Whether each space is asked with ``models``, those of this process or such as it can make, and whether a worker fills it."""
     spaces = engine.spaces()
     if not spaces:
         yield Finding(
             "spaces", "warn", "There are no embedding spaces yet.", "They are made when the API, a worker or ingest first starts."
         )
+    nobody = unserved(engine)
     for space in spaces:
         asking = set(space.query_models.values())
-        if asking & set(models):
-            yield Finding("spaces", "ok", f"{space.key} is asked with {', '.join(sorted(asking & set(models)))}.")
-        else:
+        if not asking & set(models):
             yield Finding(
                 "spaces",
                 "warn",
                 f"{space.key} is asked with {', '.join(sorted(asking)) or 'no model'}, which these settings do not load.",
-                "Set text_encoder and image_encoder to its models, or drop the space once its successor is complete.",
+                "Nothing where processes load it for a cut-over (docs/spaces.md); otherwise set text_encoder and image_encoder to its models.",
             )
+        elif space.key in nobody:
+            yield Finding("spaces", "warn", f"{space.key}: {nobody[space.key]}.", "Start a worker that has this model (docs/spaces.md).")
+        else:
+            yield Finding("spaces", "ok", f"{space.key} is asked with {', '.join(sorted(asking & set(models)))}.")

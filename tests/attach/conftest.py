@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from hybrid_search.engines.cluster.transport import Transport
 from hybrid_search.settings import load_settings
 from tests.attach.shops import COUNT, Shop
 
-PRODUCTS = ("opensearch", "elasticsearch")
+PRODUCTS = [pytest.param(product, marks=pytest.mark.engine(product)) for product in ("opensearch", "elasticsearch")]
 
 
 @dataclass
@@ -50,14 +49,10 @@ class Server:
         return (documents, self.transport.request("GET", f"/{index}").body, stats["index_total"], stats["delete_total"])
 
 
-def url_of(product: str) -> str:
-    return os.environ[f"{product.upper()}_URL"]
-
-
 @pytest.fixture(params=PRODUCTS)
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """Each product in turn; whatever a test made under the prefix goes afterwards."""
-    url = url_of(request.param)
+    url = request.getfixturevalue(f"{request.param}_url")
     transport, product = find_product(load_settings(), url)
     made = Server(product, url, transport, f"attachtest-{secrets.token_hex(4)}")
     yield made

@@ -18,18 +18,18 @@ from hybrid_search.engines.cluster.change_records import ClusterChanges
 from hybrid_search.engines.embedded import EmbeddedEngine
 from hybrid_search.engines.embedded.changes import EmbeddedChanges
 from hybrid_search.settings import load_settings
-from tests.attach.conftest import url_of
+from tests.attach.conftest import PRODUCTS
 from tests.indexing_parts import DrawnPictures
 
 
-@pytest.fixture(params=["embedded", "opensearch", "elasticsearch"])
+@pytest.fixture(params=["embedded", *PRODUCTS])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ChangeStore]:
     if request.param == "embedded":
         local = EmbeddedChanges(tmp_path)
         yield local
         local.close()
         return
-    transport, _ = find_product(load_settings(), url_of(request.param))
+    transport, _ = find_product(load_settings(), request.getfixturevalue(f"{request.param}_url"))
     prefix = f"changestest-{secrets.token_hex(4)}"
     yield ClusterChanges(transport, prefix)
     transport.request("DELETE", f"/{prefix}-changes", ignore=(404,))
