@@ -62,6 +62,22 @@ def worker(
     start_worker(configured, beat=beat)
 
 
+def beat() -> None:
+    """Run the scheduler alone, instead of `worker --beat`: for installations in which workers come and go.
+
+    It opens neither the index nor a model. Exactly one should run; a second one does no harm.
+
+    Example:
+
+        REDIS_URL=redis://127.0.0.1:6379/0 hybrid-search beat
+    """
+    configured = settings()
+    require_redis(configured)
+    from workers.beat import start_beat
+
+    start_beat(configured)
+
+
 def indexer(home: HomeOption = None) -> None:
     """Keep the embedded engine's search structures up to date, in a process of its own.
 
