@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hybrid_search.bootstrap import open_engine
 from hybrid_search.engines.base import ProductWrite
 from hybrid_search.engines.cluster import spaces
 from hybrid_search.engines.cluster.engine import ClusterEngine
@@ -19,8 +20,9 @@ from hybrid_search.engines.cluster.indices import remove_all
 from hybrid_search.engines.cluster.transport import ServerError
 from hybrid_search.engines.elasticsearch import open_elasticsearch
 from hybrid_search.engines.opensearch import open_opensearch
-from hybrid_search.errors import EngineUnavailable
+from hybrid_search.errors import EngineUnavailable, SettingsError
 from hybrid_search.product import Product
+from hybrid_search.settings import Settings
 from hybrid_search.types import Space, VectorWrite
 from tests.contracts.conftest import empty
 from tests.contracts.engine_cases import CROSS, IMAGE, TEXT, vectors, write
@@ -190,3 +192,17 @@ def test_a_space_made_again_starts_empty_with_another_dimension(engine: ClusterE
     assert [name for name in raw if name.startswith("vec_")] == [f"vec_{spaces.read_spaces(engine.server).field_of(wider.key)}"], (
         "the dropped space gave its room back"
     )
+
+
+def test_the_settings_name_the_server(place: Place, installed: ClusterEngine, tmp_path: Path) -> None:
+    address = {f"{place.product}_url": place.url}
+    opened = open_engine(Settings(engine=place.product, index_prefix=place.prefix, home=tmp_path, **address))  # type: ignore[arg-type]
+    assert opened.name == place.product
+    assert opened.spaces() == installed.spaces()
+    opened.close()
+
+
+def test_signing_is_refused_where_no_server_takes_it() -> None:
+    with pytest.raises(SettingsError, match="cannot be signed") as told:
+        open_elasticsearch("http://127.0.0.1:1", sigv4_region="eu-west-1")
+    assert told.value.field == "server_sigv4_region"

@@ -63,7 +63,10 @@ class Access:
 
 
 def access(product: ProductName, urls: str, *, user: str = "", password: str = "", **options: Any) -> Access:
-    """Read comma-separated addresses; ``options`` are the other fields of ``Access``. Raises ``SettingsError`` for what is no address."""
+    """Read comma-separated addresses; ``options`` are the other fields of ``Access``.
+
+    Raises ``SettingsError`` for what is no address, a certificate file that is not there, and signing where the product takes none.
+    """
     key = f"{product}_url"
     addresses: list[Address] = []
     for url in (part.strip() for part in urls.split(",") if part.strip()):
@@ -88,6 +91,13 @@ def access(product: ProductName, urls: str, *, user: str = "", password: str = "
             field="server_ca",
             value=str(options["ca"]),
             remedy="Give a PEM file that exists.",
+        )
+    if product == "elasticsearch" and options.get("sigv4_region"):
+        raise SettingsError(
+            "Requests to Elasticsearch cannot be signed for AWS.",
+            field="server_sigv4_region",
+            value=options["sigv4_region"],
+            remedy="Leave it empty and set server_user or server_api_key, or use engine = opensearch.",
         )
     return Access(product, tuple(addresses), user, password, **options)
 

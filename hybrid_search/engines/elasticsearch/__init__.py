@@ -17,6 +17,7 @@ def open_elasticsearch(
     user: str = "",
     password: str = "",
     api_key: str = "",
+    sigv4_region: str = "",
     ca: Path | None = None,
     verify: bool = True,
     timeout: float = 30.0,
@@ -28,6 +29,7 @@ def open_elasticsearch(
 
     Args:
         user, password, api_key: one way to sign in, or none.
+        sigv4_region: refused when set; requests are signed for OpenSearch only.
         ca, verify: how the server's certificate is checked.
         timeout: seconds for one request, retries included.
         pool: connections kept open per node.
@@ -37,7 +39,7 @@ def open_elasticsearch(
     Raises what ``open_engine`` does, and ``SettingsError`` for an address that is none, or where the client is not installed.
     """
     reached = access(
-        "elasticsearch", urls, user=user, password=password, api_key=api_key,
+        "elasticsearch", urls, user=user, password=password, api_key=api_key, sigv4_region=sigv4_region,
         ca=ca, verify=verify, timeout=timeout, pool=pool, compress=compress,
     )  # fmt: skip
     try:
