@@ -118,3 +118,9 @@ def test_the_command_takes_measured_constants(tmp_path: Path) -> None:
     shown = CliRunner().invoke(app, shop)
     assert shown.exit_code == 0
     assert "search nodes" in shown.stdout
+
+
+@pytest.mark.parametrize("wrong", [["--qps", "inf"], ["--qps", "1", "--images", "inf"], ["--qps", "1e300", "--images", "1e300"]])
+def test_numbers_that_cannot_be_counted_with_are_refused(wrong: list[str]) -> None:
+    with pytest.raises(SettingsError, match="too large"):
+        CliRunner().invoke(app, ["plan", "--products", "1000000", *wrong], catch_exceptions=False)

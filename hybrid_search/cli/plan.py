@@ -70,7 +70,10 @@ def plan(
     shop = Shop(products, qps, images, text_dim, image_dim, cross_dim, replicas, changed)
     machines = Machines(node_ram * GB, node_disk * GB, node_cores, worker_cores, workers, gpu_images, gpu_words)
     measured = Constants().replaced(given)
-    found = make(shop, machines, measured)
+    try:
+        found = make(shop, machines, measured)
+    except (OverflowError, ValueError) as err:
+        raise SettingsError("A number is too large to count with.", field="plan", value=str(shop), remedy="Give finite numbers.") from err
     if json:
         emit({"shop": asdict(shop), "machines": asdict(machines), "constants": asdict(measured), "plan": asdict(found)})
     else:
