@@ -14,10 +14,12 @@ import orjson
 import pytest
 
 from hybrid_search.engines.base import ProductWrite, scan_all
+from hybrid_search.engines.cluster import copying, reindexing, rewriting
 from hybrid_search.engines.cluster.engine import ClusterEngine
-from hybrid_search.engines.cluster.indices import behind_aliases, remove_all
+from hybrid_search.engines.cluster.indices import behind_aliases, read_templates, remove_all
 from hybrid_search.engines.cluster.mappings import MappingFile, load_mappings
 from hybrid_search.engines.cluster.reindexing import reindex, return_to
+from hybrid_search.engines.cluster.server import Server
 from hybrid_search.engines.cluster.transport import ServerError
 from hybrid_search.engines.elasticsearch import open_elasticsearch
 from hybrid_search.engines.opensearch import open_opensearch
@@ -152,8 +154,76 @@ def test_a_mapping_that_refuses_a_product_changes_nothing(engine: ClusterEngine,
     own = orjson.loads(source.read_bytes())
     own["template"]["mappings"]["properties"]["sku"] = {"type": "integer"}
     (tmp_path / "product-fields.json").write_bytes(orjson.dumps(own))
+    templates = read_templates(engine.server.transport, engine.server.indices)
     with pytest.raises(ServerError, match=r"product 'a'.*AB-12"):
         reindex(engine.server, files(engine, tmp_path), shards=1, replicas=0)
+    assert read_templates(engine.server.transport, engine.server.indices) == templates
+    assert len(templates) == 2
     assert behind_aliases(engine.server.transport, engine.server.indices) == before
     assert engine.server.transport.request("HEAD", f"/{engine.server.indices.products}-000002", ignore=(404,)).status == 404
     assert engine.put([write("b")])[0].result == "created"
+
+
+def products_indices(engine: ClusterEngine) -> set[str]:
+    return set(engine.server.transport.request("GET", f"/{engine.server.indices.products}-*/_alias").body)
+
+
+def test_a_copy_that_is_interrupted_leaves_nothing(engine: ClusterEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    for start in range(0, 4_000, 1_000):
+        engine.put([write(f"p{n:04}") for n in range(start, start + 1_000)])
+    before = products_indices(engine)
+    monkeypatch.setattr(copying, "BATCH", 10)
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        reindex(engine.server, files(engine), shards=1, replicas=0, progress=interrupt)
+    tasks = engine.server.transport.request("GET", "/_tasks", params={"actions": "*data/write/reindex", "detailed": "true"}).body
+    assert engine.server.indices.products not in orjson.dumps(tasks).decode()
+    assert products_indices(engine) == before
+    assert engine.put([write("b")])[0].result == "created"
+
+
+def test_a_space_added_in_the_last_moment_can_be_searched(engine: ClusterEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine.put([write("a")])
+    move = reindexing._point
+
+    def point(server: Server, old: str, new: str) -> None:
+        engine.add_space(TEXT)
+        move(server, old, new)
+
+    monkeypatch.setattr(reindexing, "_point", point)
+    reindex(engine.server, files(engine), shards=1, replicas=0)
+    assert engine.write_vectors([vectors("a", TEXT, ("t1",))])[0].result == "updated"
+    engine.refresh()
+    assert engine.search(SearchPlan((VectorLeg("knn", "text_1", rows(1, 3)[0], 5),))).legs["knn"].ids == ("a",)
+
+
+def test_the_way_back_knows_spaces_added_since_and_closes_what_it_leaves(engine: ClusterEngine) -> None:
+    engine.put([write("a")])
+    done = reindex(engine.server, files(engine), shards=1, replicas=0)
+    engine.add_space(TEXT)
+    return_to(engine.server, done.old)
+    assert engine.write_vectors([vectors("a", TEXT, ("t1",))])[0].result == "updated"
+    engine.refresh()
+    assert engine.search(SearchPlan((VectorLeg("knn", "text_1", rows(1, 3)[0], 5),))).legs["knn"].ids == ("a",)
+    refused = engine.server.transport.request("PUT", f"/{done.new}/_doc/late", {"id": "late"}, ignore=(403,))
+    assert refused.status == 403  # a write that nobody would ever read
+    for other in (engine.server.indices.chunks, f"{engine.server.indices.towers}-000001"):
+        with pytest.raises(NotFoundError, match="There is no index"):
+            return_to(engine.server, other)
+
+
+def test_a_write_waits_for_as_long_as_a_block_lasts(engine: ClusterEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rewriting, "ROUNDS", 3)
+    index = behind_aliases(engine.server.transport, engine.server.indices)[engine.server.indices.products]
+    engine.server.transport.request("PUT", f"/{index}/_block/write")
+    lift = threading.Timer(1.5, engine.server.transport.request, ("PUT", f"/{index}/_settings", {"index.blocks.write": None}))
+    lift.start()
+    assert engine.put([write("a")])[0].result == "created"
+    lift.join()
+    monkeypatch.setattr(rewriting, "MOST_BLOCKED", 0.2)
+    engine.server.transport.request("PUT", f"/{index}/_block/write")
+    with pytest.raises(EngineUnavailable, match="Writes are blocked"):
+        engine.put([write("b")])

@@ -16,6 +16,8 @@ FIRST = "000001"
 """Number of the first index behind an alias."""
 GREETING = 5.0
 """Seconds for the first request: a server that is not there is told soon."""
+_TEMPLATE_KEYS = frozenset({"template", "index_patterns", "composed_of", "priority", "version", "_meta"})
+"""What is given when a template is put; a server tells more."""
 _EXISTS = "resource_already_exists_exception"
 
 
@@ -109,6 +111,16 @@ def remove_all(transport: Transport, indices: Indices) -> None:
 def put_templates(transport: Transport, indices: Indices, files: Mapping[str, MappingFile]) -> None:
     """Bring the templates to these files: for the next products index, none that exists is touched. Raises ``ServerError``."""
     _make_templates(transport, indices, files, _Made())
+
+
+def read_templates(transport: Transport, indices: Indices) -> dict[str, dict[str, Any]]:
+    """The templates as they are now, by the path to put them back at."""
+    held: dict[str, dict[str, Any]] = {}
+    for kind, name in (("component_template", f"{indices.prefix}-{ANALYSIS}"), ("index_template", indices.products)):
+        reply = transport.request("GET", f"/_{kind}/{name}", ignore=(404,))
+        for found in reply.body.get(f"{kind}s", ()):
+            held[f"/_{kind}/{name}"] = {key: value for key, value in found[kind].items() if key in _TEMPLATE_KEYS}
+    return held
 
 
 def _make_templates(transport: Transport, indices: Indices, files: Mapping[str, MappingFile], made: _Made) -> None:

@@ -7,15 +7,13 @@ meets the block waits and, through the alias, goes on with the new index. Delete
 
 from __future__ import annotations
 
-import logging
 import re
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hybrid_search.engines.cluster.bulk import Action, send_bulk
-from hybrid_search.engines.cluster.indices import behind_aliases, put_templates
+from hybrid_search.engines.cluster.copying import Progress, copy_changes, count, end_copies, last_change, remove_deleted
+from hybrid_search.engines.cluster.indices import behind_aliases, put_templates, read_templates
 from hybrid_search.engines.cluster.layout import OWN
 from hybrid_search.engines.cluster.mappings import MappingFile
 from hybrid_search.engines.cluster.server import Server
@@ -26,15 +24,9 @@ SMALL = 500
 """Changes that the last pass, under the block, may have: below that it takes well under a second."""
 PASSES = 20
 """Passes after which the last one is done however many changes there are: writers then wait longer, nothing is lost."""
-BATCH = 500
-POLL = 0.25
-"""Seconds between two looks at a copy under way."""
-IDS = 5_000
-
-_log = logging.getLogger(__name__)
-
-Progress = Callable[[int, int], None]
-"""Called with (products copied, products in all)."""
+GRACE = 5.0
+"""Seconds between the move of the alias and the end of the old index: a writer that has read there meets the block, and goes on with the
+new index. Meeting no index at all, the server would make one of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,32 +53,54 @@ def reindex(
         keep_old: whether the old index stays, closed to writes, as a way back (``return_to``).
 
     Raises:
-        ServerError: the server refuses the new mapping, or a product under it. Nothing has changed then: the new index is removed.
+        ServerError: the server refuses the new mapping, or a product under it. Nothing has changed then: the new index is removed, the templates are as before.
         EngineUnavailable: the server cannot be reached; the alias still points to the old index.
     """
-    old = behind_aliases(server.transport, server.indices)[server.indices.products]
+    old = _behind(server)
     new = _next_name(server, old)
-    put_templates(server.transport, server.indices, files)
     settings = {"index.number_of_shards": shards, "index.number_of_replicas": 0, "index.refresh_interval": "-1"}
-    server.transport.request("PUT", f"/{new}", {"settings": settings | dict(server.dialect.index_settings)})
+    templates = read_templates(server.transport, server.indices)
     try:
-        fields = _vector_fields(server, old)
-        server.transport.request("PUT", f"/{new}/_mapping", {"properties": {OWN: {"properties": fields}}})
+        put_templates(server.transport, server.indices, files)
+        server.transport.request("PUT", f"/{new}", {"settings": settings | dict(server.dialect.index_settings)})
+        _copy_vector_fields(server, old, new)
         return _fill_and_swap(server, old, new, replicas, progress, keep_old)
     except BaseException:
-        _unblock(server, old)
-        if behind_aliases(server.transport, server.indices).get(server.indices.products) != new:
+        # where the alias has moved already, the old index stays closed: what is written there now would be lost
+        if _behind(server) != new:
+            _unblock(server, old)
+            end_copies(server, new)  # it would make the index anew
             server.transport.request("DELETE", f"/{new}", ignore=(404,))
+            for path, body in templates.items():
+                server.transport.request("PUT", path, body)
         raise
 
 
 def return_to(server: Server, index: str) -> None:
-    """Point the alias back to an index that ``reindex`` kept. What was written since is not in it. Raises ``NotFoundError``."""
-    if not server.transport.request("HEAD", f"/{index}", ignore=(404,)).ok:
-        raise NotFoundError(f"There is no index {index}.", field="index", value=index, remedy="See the indices with GET /_cat/indices.")
-    current = behind_aliases(server.transport, server.indices)[server.indices.products]
-    _unblock(server, index)
-    _point(server, current, index)
+    """Point the alias back to an index that ``reindex`` kept. What was written since is not in it; what is written now waits.
+
+    Embedding spaces that were added since are filled anew. Raises ``NotFoundError`` where ``index`` is no products index.
+    """
+    current = _behind(server)
+    if index == current:
+        return
+    held = server.transport.request("GET", f"/{index}", ignore=(404,))
+    if not held.ok or not index.startswith(f"{server.indices.products}-"):
+        raise NotFoundError(
+            f"There is no index {index} of products.",
+            field="index",
+            value=index,
+            remedy=f"See those there are with GET /_cat/indices/{server.indices.products}-*.",
+        )
+    _block(server, current)
+    try:
+        _copy_vector_fields(server, current, index)
+        _unblock(server, index)
+        _point(server, current, index)
+    except BaseException:
+        if _behind(server) == current:
+            _unblock(server, current)
+        raise
 
 
 def index_bytes(server: Server) -> int:
@@ -105,23 +119,23 @@ def free_bytes(server: Server) -> int | None:
 
 
 def _fill_and_swap(server: Server, old: str, new: str, replicas: int, progress: Progress | None, keep_old: bool) -> Reindexed:
-    total = _count(server, old)
+    total = count(server, old)
     done, passes, copied = -1, 0, 0
     while True:
-        upto = _last_change(server, old)
+        upto = last_change(server, old)
         changed = upto - done
         if passes and (changed <= SMALL or passes >= PASSES):
             break
-        copied += _copy(server, old, new, done, total, progress if not passes else None)
+        copied += copy_changes(server, old, new, done, total, progress if not passes else None)
         done, passes = upto, passes + 1
-    removed = _remove_deleted(server, old, new)
+    removed = remove_deleted(server, old, new)
     begun = time.monotonic()
-    server.transport.request("PUT", f"/{old}/_settings", {"index.blocks.write": True})
-    copied += _copy(server, old, new, done, total, None)
-    removed += _remove_deleted(server, old, new)
+    _block(server, old)
+    copied += copy_changes(server, old, new, done, total, None)
+    removed += remove_deleted(server, old, new)
     server.transport.request("PUT", f"/{new}/_settings", {"index.refresh_interval": None, "index.number_of_replicas": replicas})
     server.transport.request("POST", f"/{new}/_refresh")
-    products, expected = _count(server, new), _count(server, old)
+    products, expected = count(server, new), count(server, old)
     if products != expected:
         raise EngineUnavailable(
             f"The copy {new} has {products} products, {old} has {expected}.", field="index", value=new, remedy="Run reindex again."
@@ -132,8 +146,10 @@ def _fill_and_swap(server: Server, old: str, new: str, replicas: int, progress: 
         )
     _point(server, old, new)
     blocked = time.monotonic() - begun
+    _copy_vector_fields(server, old, new)  # of a space that was added in the last moment: nothing could be written there yet
     if not keep_old:
-        server.transport.request("DELETE", f"/{old}")
+        time.sleep(GRACE)
+        server.transport.request("DELETE", f"/{old}", ignore=(404,))
     return Reindexed(old, new, products, copied, removed, passes + 1, blocked)
 
 
@@ -155,88 +171,32 @@ def _vector_fields(server: Server, index: str) -> dict[str, Any]:
     return {name: field for name, field in own.items() if name.startswith("vec_")}
 
 
-def _last_change(server: Server, index: str) -> int:
-    """The largest sequence number of what is searchable now; with several shards each has its own, and the least of them is safe."""
-    server.transport.request("POST", f"/{index}/_refresh")
-    reply = server.transport.request("GET", f"/{index}/_stats/docs", params={"level": "shards"})
-    copies = [copy for shard in reply.body["indices"][index]["shards"].values() for copy in shard if copy["routing"]["primary"]]
-    return min(int(copy["seq_no"]["max_seq_no"]) for copy in copies)
+def _copy_vector_fields(server: Server, old: str, new: str) -> None:
+    """Give ``new`` the vector fields that it lacks."""
+    held, there = _vector_fields(server, old), _vector_fields(server, new)
+    if missing := {name: field for name, field in held.items() if name not in there}:
+        server.transport.request("PUT", f"/{new}/_mapping", {"properties": {OWN: {"properties": missing}}})
 
 
-def _copy(server: Server, old: str, new: str, after: int, total: int, progress: Progress | None) -> int:
-    """Copy what changed after a sequence number, vectors included; returns how many documents."""
-    body = {
-        "source": {"index": old, "size": BATCH, "query": {"range": {"_seq_no": {"gt": after}}}},
-        "dest": {"index": new},
-    }
-    server.transport.request("POST", f"/{old}/_refresh")
-    task = server.transport.request("POST", "/_reindex", body, params={"wait_for_completion": "false"}).body["task"]
-    while True:
-        reply = server.transport.request("GET", f"/_tasks/{task}").body
-        status = reply["task"]["status"]
-        if progress is not None:
-            progress(int(status["created"]) + int(status["updated"]), total)
-        if reply["completed"]:
-            break
-        time.sleep(POLL)
-    if reply.get("error") or reply["response"]["failures"]:
-        reason = reply.get("error") or reply["response"]["failures"][0]
-        raise ServerError(
-            f"Copying {old} into {new} failed: {_reason(reason)}", status=400, remedy="Correct the mapping files and run it again."
-        )
-    return int(status["created"]) + int(status["updated"])
-
-
-def _reason(failure: Any) -> str:
-    cause = failure.get("cause", failure) if isinstance(failure, dict) else failure
-    named = f"product {failure['id']!r}: " if isinstance(failure, dict) and "id" in failure else ""
-    return (
-        f"{named}{cause.get('reason', cause)} {cause.get('caused_by', {}).get('reason', '')}".strip()
-        if isinstance(cause, dict)
-        else str(cause)
-    )
-
-
-def _remove_deleted(server: Server, old: str, new: str) -> int:
-    """Remove from the copy what is no longer in the old index; equal counts need no look at the ids."""
-    server.transport.request("POST", f"/{old},{new}/_refresh")
-    if _count(server, old) == _count(server, new):
-        return 0
-    there = _ids(server, old)
-    current = next(there, None)
-    gone: list[str] = []
-    for id_ in _ids(server, new):
-        while current is not None and current < id_:
-            current = next(there, None)
-        if current != id_:
-            gone.append(id_)
-    results = send_bulk(server.transport, [Action("delete", new, id_, require_alias=False) for id_ in gone])
-    return sum(result.ok for result in results)
-
-
-def _ids(server: Server, index: str) -> Iterator[str]:
-    """Document ids by ``id`` in order."""
-    after: list[Any] | None = None
-    while True:
-        body: dict[str, Any] = {"size": IDS, "sort": [{"id": "asc"}], "_source": False, "track_total_hits": False}
-        if after is not None:
-            body["search_after"] = after
-        hits = server.transport.request("POST", f"/{index}/_search", body).body["hits"]["hits"]
-        yield from (hit["_id"] for hit in hits)
-        if len(hits) < IDS:
-            return
-        after = hits[-1]["sort"]
-
-
-def _count(server: Server, index: str) -> int:
-    return int(server.transport.request("GET", f"/{index}/_count").body["count"])
+def _behind(server: Server) -> str:
+    """The index that the alias points to."""
+    return behind_aliases(server.transport, server.indices)[server.indices.products]
 
 
 def _point(server: Server, old: str, new: str) -> None:
     """Move the alias in one step."""
     alias = server.indices.products
     actions = [{"remove": {"index": old, "alias": alias}}, {"add": {"index": new, "alias": alias}}]
-    server.transport.request("POST", "/_aliases", {"actions": actions})
+    try:
+        server.transport.request("POST", "/_aliases", {"actions": actions})
+    except ServerError:  # refused the second time, where the answer to the first was lost
+        if _behind(server) != new:
+            raise
+
+
+def _block(server: Server, index: str) -> None:
+    """Refuse writes. The server answers when the last write that was under way has ended; the bare setting would not wait for it."""
+    server.transport.request("PUT", f"/{index}/_block/write")
 
 
 def _unblock(server: Server, index: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tenacity import RetryError, Retrying, retry_if_result, stop_after_attempt, wait_random_exponential
+from tenacity import RetryCallState, RetryError, Retrying, retry_if_result, wait_random_exponential
 
 from hybrid_search.engines.cluster.bulk import Action, ItemResult, send_bulk
 from hybrid_search.engines.cluster.documents import document_id, storable
@@ -22,6 +22,8 @@ from hybrid_search.errors import EngineUnavailable
 
 ROUNDS = 16
 """Times a product is read again because somebody else wrote it meanwhile; beyond that something is wrong."""
+MOST_BLOCKED = 60.0
+"""Seconds for which a write waits while the index takes none: the last step of a reindex of a large catalogue."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 1.0
 """Seconds between the rounds: drawn at random below a bound that doubles."""
 
@@ -92,16 +94,19 @@ class _Rewriting:
     at: Mapping[str, int] | None
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     refusal: str | None = None
+    """Why the index took no writes in the last round."""
+    contests: int = 0
+    """Rounds in which somebody else was first."""
 
     def all_of(self, ids: Sequence[str]) -> None:
-        left = list(ids)
+        left, self.contests = list(ids), 0
 
         def attempt() -> list[str]:
             left[:] = self._round(left)
             return left
 
         rounds = Retrying(
-            stop=stop_after_attempt(ROUNDS),
+            stop=self._given_up,
             wait=wait_random_exponential(multiplier=FIRST_PAUSE, max=LONGEST_PAUSE),
             retry=retry_if_result(bool),
         )
@@ -121,6 +126,9 @@ class _Rewriting:
                 remedy="Look for a process that rewrites it in a loop.",
             ) from None
 
+    def _given_up(self, state: RetryCallState) -> bool:
+        return self.contests >= ROUNDS if self.refusal is None else (state.seconds_since_start or 0.0) >= MOST_BLOCKED
+
     def _round(self, ids: Sequence[str]) -> list[str]:
         """One read, one write; gives the ids that somebody else wrote in between."""
         index = self.server.indices.products
@@ -138,12 +146,15 @@ class _Rewriting:
         results = send_bulk(self.server.transport, actions)
         self.server.wrote(index)
         contested: list[str] = []
+        self.refusal = None
         for id_, result in zip(asked, results, strict=True):
             if result.conflict or result.missing or _moving(result):  # gone, made or written meanwhile, or about to be elsewhere
                 contested.append(id_)
-                self.refusal = result.error if _moving(result) else None
+                if _moving(result):
+                    self.refusal = result.error
             else:
                 self.outcomes[id_] = _outcome(result)
+        self.contests += bool(contested) and self.refusal is None
         return contested
 
     def _action(self, index: str, id_: str, found: Mapping[str, Any] | None) -> Action | None:
