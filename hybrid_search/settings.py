@@ -99,6 +99,11 @@ class Settings(BaseSettings):
     feed_every: float = Field(1.0, gt=0, description="Seconds between two rounds of the feeder.")
     chunk_silence: float = Field(12.0, gt=1, description="Seconds without a beat after which a running chunk counts as dead.")
     queue_silence: float = Field(30.0, gt=1, description="Seconds a chunk may wait in an emptied broker before it is sent again.")
+    stuck_after: float = Field(
+        120.0,
+        gt=1,
+        description="Seconds that one step of the embedding (a few texts, a picture) may take: then its process is killed and started again.",
+    )
     worker_processes: int = Field(0, ge=0, description="Children per worker; 0 is one per core.")
 
     # image intake

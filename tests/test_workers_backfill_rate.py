@@ -11,7 +11,7 @@ import redis
 
 from hybrid_search.redis_server import RedisServer
 from hybrid_search.settings import load_settings
-from workers.app import ALLOWANCE_KEY, BURST_SECONDS, CeleryBroker, create_app
+from workers.app import ALLOWANCE_KEY, BURST_SECONDS, FEEDING_KEY, FEEDING_SECONDS, CeleryBroker, create_app
 
 
 @pytest.fixture
@@ -48,3 +48,28 @@ def test_a_slow_rate_is_kept_too_and_a_pause_is_made_up_for_in_part_only(server:
         assert feeder.backfill_allowance(50.0) == 100
         client.flushall()
         assert feeder.backfill_allowance(50.0) == 100, "an emptied Redis allows one burst more"
+
+
+def test_one_feeder_at_a_time_and_rounds_take_a_third_of_the_time_at_most(server: RedisServer) -> None:
+    one, other = broker(server), broker(server)
+    with one.turn() as first, other.turn() as second:
+        assert (first, second) == (True, False)
+        time.sleep(0.2)
+    ended = time.monotonic()
+    turns = 0
+    while turns == 0:
+        with other.turn() as mine:
+            turns += mine
+        time.sleep(0.01)
+    assert 0.35 < time.monotonic() - ended < 1.5
+
+
+def test_a_feeder_that_failed_lets_the_others_go_on(server: RedisServer) -> None:
+    one, other = broker(server), broker(server)
+    with pytest.raises(KeyError), one.turn():
+        raise KeyError
+    with redis.Redis(unix_socket_path=str(server.socket)) as client:
+        assert 0 < client.pttl(FEEDING_KEY) <= 1_000 * FEEDING_SECONDS
+        client.delete(FEEDING_KEY)
+    with other.turn() as mine:
+        assert mine

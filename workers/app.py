@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery
@@ -108,6 +109,7 @@ def create_app(settings: Settings) -> Celery:
             "socket_keepalive": True,
             "health_check_interval": 5,
         },
+        broker_channel_error_retry=True,  # out of memory, read-only: Redis refuses, and will take it again one day
         broker_connection_retry=True,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
@@ -145,6 +147,13 @@ return products
 """A bucket that all feeders share: the key holds up to when products were allowed. An emptied Redis allows one burst, nothing worse."""
 
 
+FEEDING_KEY = "hybrid-search:feeding"
+FEEDING_SECONDS = 5.0
+"""A feeder that dies holds the others up for this long at most; two rounds at once do no harm."""
+FEEDING_PAUSE = 2.0
+"""Rounds of all feeders together take a third of one child's time at most: what they feed must be embedded too, however slow the engine."""
+
+
 class CeleryBroker:
     """``hybrid_search.indexing.feeder.Broker`` on a Celery app. Raises ``OperationalError`` when Redis cannot be reached."""
 
@@ -160,6 +169,20 @@ class CeleryBroker:
         with self._app.pool.acquire(block=True) as connection:
             client = connection.default_channel.client
             return int(client.eval(_ALLOWANCE, 1, ALLOWANCE_KEY, per_second, BURST_SECONDS))
+
+    @contextmanager
+    def turn(self) -> Iterator[bool]:
+        """Whether this process may do a round of the feeder now: one at a time, then none for ``FEEDING_PAUSE`` times as long as it took."""
+        mine = self._hold(FEEDING_SECONDS, only_free=True)
+        started = time.monotonic()
+        yield mine
+        if mine:
+            self._hold(min(FEEDING_PAUSE * (time.monotonic() - started), FEEDING_SECONDS))
+
+    def _hold(self, seconds: float, *, only_free: bool = False) -> bool:
+        with self._app.pool.acquire(block=True) as connection:
+            client = connection.default_channel.client
+            return bool(client.set(FEEDING_KEY, 1, px=max(int(1_000 * seconds), 1), nx=only_free))
 
     def send(self, chunk: Chunk) -> None:
         self._app.send_task("embed_chunk", (chunk.id, list(chunk.product_ids)), queue=chunk.priority.value)

@@ -72,7 +72,12 @@ def parts_of_process(settings: Settings) -> WorkerParts:
 
 def _join(settings: Settings) -> WorkerParts:
     services = build(settings, index=False)  # children are busy encoding: the search structures are for others to keep
-    limits = EmbedLimits(write_every=settings.write_every, max_attempts=settings.max_attempts, beat_every=settings.chunk_silence / 4)
+    limits = EmbedLimits(
+        write_every=settings.write_every,
+        max_attempts=settings.max_attempts,
+        beat_every=settings.chunk_silence / 4,
+        stuck_after=settings.stuck_after,
+    )
     return WorkerParts(settings, services, Producers(services.encoders, MapShelf(settings.home, services.engine)), limits)
 
 

@@ -20,6 +20,7 @@ from hybrid_search.telemetry.traces import require_tracing, stop_tracing
 from workers.app import QUEUES, check_broker, create_app
 from workers.metrics import metrics_served
 from workers.process import warm_up
+from workers.silence import watch_consumer
 from workers.tracing import trace_tasks
 
 _log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ def run_worker(settings: Settings, *, beat: bool) -> None:
     )
     if beat:
         threading.Thread(target=_watch_beat, args=(worker,), name="watch-beat", daemon=True).start()
+    threading.Thread(target=watch_consumer, args=(app, worker), name="watch-consumer", daemon=True).start()
     try:
         with metrics_served(settings):
             worker.start()

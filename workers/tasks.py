@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from celery import Task, shared_task
+from celery import Celery, Task, shared_task
 from kombu.exceptions import OperationalError
 
 from hybrid_search.errors import HybridSearchError
@@ -26,25 +26,32 @@ _log = logging.getLogger(__name__)
 @shared_task(name="feed", bind=True)  # type: ignore[untyped-decorator]
 def feed(self: Task) -> None:
     """One round of the feeder; when a first load has drained, the picture map is asked for."""
+    broker = CeleryBroker(self.app)
     with _told("feed"):
         parts = parts_of_process(self.app.conf.hybrid_search)
-        engine, settings = parts.services.engine, parts.settings
-        done = feed_once(
-            engine,
-            CeleryBroker(self.app),
-            lambda: engine.status().queue,
-            max_open=settings.max_open_chunks,
-            chunk_size=settings.chunk_size,
-            chunk_silence=settings.chunk_silence,
-            queue_silence=settings.queue_silence,
-            backfill_per_second=parts.services.search_parts.control.current()[1].backfill_per_second,
-        )
-        for action, chunks in (("sent", done.sent), ("sent_again", done.sent_again), ("given_up", done.given_up)):
-            FEED_CHUNKS.labels(action).inc(chunks)
-        if any((done.given_up, done.sent_again, done.sent)):
-            _log.info("fed %d chunks, %d sent again, %d given up", done.sent, done.sent_again, done.given_up)
-        elif _map_due(parts):
-            self.app.send_task("fit_alignment", queue=FEED_QUEUE, expires=10.0)
+        with broker.turn() as mine:
+            if mine:
+                _feed(self.app, parts, broker)
+
+
+def _feed(app: Celery, parts: WorkerParts, broker: CeleryBroker) -> None:
+    engine, settings = parts.services.engine, parts.settings
+    done = feed_once(
+        engine,
+        broker,
+        lambda: engine.status().queue,
+        max_open=settings.max_open_chunks,
+        chunk_size=settings.chunk_size,
+        chunk_silence=settings.chunk_silence,
+        queue_silence=settings.queue_silence,
+        backfill_per_second=parts.services.search_parts.control.current()[1].backfill_per_second,
+    )
+    for action, chunks in (("sent", done.sent), ("sent_again", done.sent_again), ("given_up", done.given_up)):
+        FEED_CHUNKS.labels(action).inc(chunks)
+    if any((done.given_up, done.sent_again, done.sent)):
+        _log.info("fed %d chunks, %d sent again, %d given up", done.sent, done.sent_again, done.given_up)
+    elif _map_due(parts):
+        app.send_task("fit_alignment", queue=FEED_QUEUE, expires=10.0)
 
 
 @shared_task(name="embed_chunk", bind=True)  # type: ignore[untyped-decorator]

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
+from PIL.Image import Image
 
 from hybrid_search.encoders.base import TextEncoder
 from hybrid_search.encoders.passage import passage
@@ -31,12 +32,16 @@ LACKING_PAUSE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class EmbedLimits:
-    """Times in seconds. ``seconds`` bounds one chunk: what is left then goes back to the feeder. The rest as in ``Settings``."""
+    """Times in seconds. ``seconds`` bounds one chunk: what is left then goes back to the feeder. The rest as in ``Settings``.
+
+    ``stuck_after``: without a step forward for so long (a few texts, a picture) the process ends itself; 0 is never.
+    """
 
     write_every: int = 8
     max_attempts: int = 3
     beat_every: float = 3.0
     seconds: float = 60.0
+    stuck_after: float = 0.0
 
 
 @dataclass(slots=True)
@@ -69,6 +74,18 @@ class _Group:
     """By tower model and content hash: what failed for one space is not tried again for the next."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """Every picture that was opened is a step forward."""
+
+    source: ImageSource
+    heart: Heartbeat
+
+    def load(self, reference: str, *, min_side: int = 0) -> Image:
+        self.heart.step()
+        return self.source.load(reference, min_side=min_side)
+
+
 def embed_chunk(chunk_id: str, engine: Engine, producers: Producers, source: ImageSource, limits: EmbedLimits) -> ChunkReport:
     """Do a chunk, if it is still to be done.
 
@@ -80,7 +97,8 @@ def embed_chunk(chunk_id: str, engine: Engine, producers: Producers, source: Ima
         report.dropped = True
         return report
     deadline = time.monotonic() + limits.seconds
-    with Heartbeat(engine, chunk_id, every=limits.beat_every) as heart:
+    with Heartbeat(engine, chunk_id, every=limits.beat_every, stuck_after=limits.stuck_after) as heart:
+        watched = _Watched(source, heart)
         todos = _pending(engine, chunk.product_ids, limits.max_attempts)
         outputs = Outputs(engine)
         _recall(todos, producers, outputs)
@@ -89,7 +107,8 @@ def embed_chunk(chunk_id: str, engine: Engine, producers: Producers, source: Ima
             if heart.lost or (start and time.monotonic() > deadline):
                 break
             group = [todo for product_id in ids[start : start + limits.write_every] for todo in todos[product_id]]
-            _write(engine, _embed(group, producers, source, outputs), outputs, report)
+            heart.step()
+            _write(engine, _embed(group, producers, watched, outputs), outputs, report)
         report.lost = heart.lost
     if not report.lost:
         engine.finish_chunk(chunk_id)
@@ -125,9 +144,12 @@ def _write(engine: Engine, group: _Group, outputs: Outputs, report: ChunkReport)
     outputs.save()
     if group.vectors:
         for write, result in zip(group.vectors, engine.write_vectors(group.vectors), strict=True):
-            if result.result != "noop":
+            if result.result == "updated":
                 report.written += 1
                 EMBEDDED.labels(write.space).inc()
+            elif result.result == "error":  # a vector that the server never takes would be made again for ever
+                refused = str(Fault("refused", result.error or "The engine gave no reason."))
+                group.failures.append(FailureWrite(write.product_id, write.space, write.parts, refused, final=False))
     if group.failures:
         engine.write_failures(group.failures)
         report.failed += len(group.failures)

@@ -8,13 +8,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import redis
 
 from hybrid_search.indexing.progress import Progress
 from hybrid_search.types import State
-from tests.indexing_parts import direction
 from tests.integration.crash import CrashShop, kill_while_embedding
 
 pytestmark = pytest.mark.slow
@@ -30,15 +28,10 @@ def test_twenty_kills_lose_nothing_and_repeat_little(tmp_path: Path) -> None:
     products = 4_000
     with CrashShop(tmp_path, processes=2) as shop:
         report = kill_while_embedding(shop, products, groups=5, children=15, seed=20)
-        assert (report.kills, report.ready, report.failed, report.chunks_left) == (20, products, 0, 0)
+        assert (report.kills, report.verdict.ready, report.chunks_left) == (20, products, 0)
+        assert (report.verdict.failed, report.verdict.lost, report.verdict.stale) == ((), (), ())
         assert report.extra <= 0.05
         assert set(shop.encoded()) == {f"thing {i}" for i in range(products)}
-        vectors = shop.engine.read_vectors("text_1", [f"p{i:05}" for i in range(products)])
-        for number in range(0, products, 97):
-            vector = vectors[number]
-            assert vector is not None
-            assert vector.shape == (1, 8), "written once, as one row"
-            np.testing.assert_allclose(vector, direction(f"thing {number}"), atol=1e-6)
 
 
 def test_an_emptied_and_restarted_redis_loses_nothing(shop: CrashShop) -> None:

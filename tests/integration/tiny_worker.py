@@ -6,6 +6,7 @@ Each encoded item takes ``TINY_SECONDS`` and is written to ``LOG`` when it is be
 from __future__ import annotations
 
 import os
+import resource
 import sys
 import time
 from collections.abc import Sequence
@@ -22,8 +23,25 @@ from tests.indexing_parts import DIM, direction
 from workers.worker import start_worker
 
 
+POISONS = ("poison", "endless", "greedy", "faulty")
+"""First words of texts that crash their process, loop for ever, want 4 GB, raise."""
+_GREED = 4_000_000_000
+
+
+def _suffer(name: str) -> None:
+    """What a text of one of ``POISONS`` does to whoever encodes it."""
+    if "poison" in name:
+        os._exit(11)
+    while "endless" in name:
+        pass
+    if "greedy" in name:
+        np.ones(_GREED, np.uint8)
+    if "faulty" in name:
+        raise ValueError("the model cannot read this")
+
+
 class _Tiny:
-    """Every item has its own direction; ``poison`` in a text ends the process as a crash in native code would."""
+    """Every item has its own direction, but for ``POISONS``."""
 
     def __init__(self, log: Path, seconds: float) -> None:
         self._log = log
@@ -34,8 +52,7 @@ class _Tiny:
             descriptor = os.open(self._log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
             os.write(descriptor, f"{name}\n".encode())
             os.close(descriptor)
-            if "poison" in name:
-                os._exit(11)
+            _suffer(name)
             time.sleep(self._seconds)
         return np.concatenate([direction(name) for name in names]) if names else np.zeros((0, DIM), np.float32)
 
@@ -61,6 +78,8 @@ class TinyImage(_Tiny):
 
 
 def main() -> None:
+    if memory := int(os.environ.get("TINY_MEMORY", "0")):  # as the limit of a container would
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     log, seconds = Path(sys.argv[1]), float(os.environ.get("TINY_SECONDS", "0.001"))
     TEXT_ENCODERS["tiny-text"] = lambda spec: TinyText(log, seconds)
     IMAGE_ENCODERS["tiny-image"] = lambda spec: TinyImage(log, seconds)

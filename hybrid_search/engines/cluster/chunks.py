@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from hybrid_search.engines.cluster.candidates import WINDOW
 from hybrid_search.engines.cluster.chunk_store import IS_CHUNK, close, move, move_one, parse_chunk, read_claims, refresh, release, send
-from hybrid_search.engines.cluster.entries import attempt_started, attempt_taken_back, buried
+from hybrid_search.engines.cluster.entries import Ledger, attempt_started, attempt_taken_back, buried
 from hybrid_search.engines.cluster.failures import change_ledgers
 from hybrid_search.engines.cluster.pages import pages
 from hybrid_search.engines.cluster.server import Server
@@ -73,9 +73,9 @@ def stale_chunks(server: Server, *, queued_for: float, now: float) -> list[Chunk
 
 
 def _finish(server: Server, chunks: Mapping[str, Sequence[str]]) -> None:
-    """Close chunks that are ``finishing``: product ids by chunk."""
+    """Close chunks that are ``finishing``: product ids by chunk. A product that the server refuses to change holds up no other."""
     counted = {ids[0]: chunk_id for chunk_id, ids in chunks.items() if len(ids) == 1}
-    change_ledgers(server, list(counted), lambda id_, ledger: attempt_taken_back(ledger, chunk=counted[id_]))
+    change_ledgers(server, list(counted), lambda id_, ledger: attempt_taken_back(ledger, chunk=counted[id_]), require=False)
     close(server, chunks)
 
 
@@ -86,7 +86,11 @@ def _bury(server: Server, chunks: Mapping[str, Sequence[str]], max_attempts: int
     claims = read_claims(server, [id_ for ids in chunks.values() for id_ in ids])
     held = {id_: claim.chunk for id_, claim in claims.items() if claim.chunk in chunks}
     spaces = read_spaces(server).fields
-    change_ledgers(server, list(held), lambda id_, ledger: buried(ledger, spaces, chunk=held[id_], max_attempts=max_attempts, now=now))
+
+    def bury(id_: str, ledger: Ledger) -> Ledger:
+        return buried(ledger, spaces, chunk=held[id_], max_attempts=max_attempts, now=now)
+
+    change_ledgers(server, list(held), bury, require=False)
     close(server, chunks)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,12 +26,17 @@ from hybrid_search.engines.cluster.server import Server
 from hybrid_search.engines.cluster.spaces import read_spaces
 from hybrid_search.types import FailureWrite, Priority, State
 
+_log = logging.getLogger(__name__)
+
 Step = Callable[[str, Ledger], Ledger]
 """From a product's id and its ledger to the ledger that follows; the same object for no change."""
 
 
-def change_ledgers(server: Server, ids: Sequence[str], step: Step) -> None:
-    """Take the ledgers of those of ``ids`` that exist one step on. Raises ``ServerError`` where the server refuses one."""
+def change_ledgers(server: Server, ids: Sequence[str], step: Step, *, require: bool = True) -> None:
+    """Take the ledgers of those of ``ids`` that exist one step on.
+
+    Raises ``ServerError`` where the server refuses one; without ``require`` that is only logged.
+    """
 
     def decide(id_: str, stored: Mapping[str, Any] | None) -> Change | None:
         if stored is None:
@@ -39,7 +45,12 @@ def change_ledgers(server: Server, ids: Sequence[str], step: Step) -> None:
         after = step(id_, before)
         return None if after is before else difference(before, after)
 
-    require_written(rewrite(server, ids, decide))
+    outcomes = rewrite(server, ids, decide)
+    if require:
+        require_written(outcomes)
+    for id_, outcome in outcomes.items():
+        if outcome.error is not None:
+            _log.error("the search server refused to change the ledger of product %r: %s", id_, outcome.error)
 
 
 def write_failures(server: Server, failures: Sequence[FailureWrite], policy: RetryPolicy, *, now: float) -> None:
