@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 
 from hybrid_search.bootstrap import open_engine
 from hybrid_search.engines.base import ProductWrite
-from hybrid_search.engines.cluster import spaces
+from hybrid_search.engines.cluster import blobs, spaces
 from hybrid_search.engines.cluster.engine import ClusterEngine
 from hybrid_search.engines.cluster.indices import remove_all
 from hybrid_search.engines.cluster.transport import ServerError
@@ -206,3 +208,22 @@ def test_signing_is_refused_where_no_server_takes_it() -> None:
     with pytest.raises(SettingsError, match="cannot be signed") as told:
         open_elasticsearch("http://127.0.0.1:1", sigv4_region="eu-west-1")
     assert told.value.field == "server_sigv4_region"
+
+
+@pytest.mark.parametrize("inline", [0, 1_000])
+def test_files_replaced_by_several_at_once_leave_no_pieces(engine: ClusterEngine, monkeypatch: pytest.MonkeyPatch, inline: int) -> None:
+    monkeypatch.setattr(blobs, "INLINE", inline)
+    start = threading.Barrier(4)
+
+    def replace(number: int) -> None:
+        start.wait()
+        for turn in range(4):
+            engine.write_blob("shared", f"{number} {turn}".encode())
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(replace, range(4)))
+    assert (engine.read_blob("shared") or b"").endswith(b" 3")
+    meta = engine.server.indices.meta
+    request(engine, "POST", f"/{meta}/_refresh")
+    found = request(engine, "POST", f"/{meta}/_search", {"size": 100, "_source": False})["hits"]["hits"]
+    assert sum(hit["_id"].startswith("blob:") for hit in found) == (1 if inline else 2)
