@@ -22,7 +22,6 @@ from hybrid_search.types import FloatMatrix
 from tests.indexing_parts import DIM, direction
 from workers.worker import start_worker
 
-
 POISONS = ("poison", "endless", "greedy", "faulty")
 """First words of texts that crash their process, loop for ever, want 4 GB, raise."""
 _GREED = 4_000_000_000

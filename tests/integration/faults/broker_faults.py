@@ -7,15 +7,14 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import get_args, Literal
+from typing import Literal, get_args
 
 import redis
 
-from hybrid_search.redis_server import RedisServer
+from hybrid_search.settings import load_settings
 from tests.integration.crash import CrashShop
 from tests.integration.faults.oracle import Verdict
 from workers.app import create_app
-from hybrid_search.settings import load_settings
 
 BrokerFault = Literal["kill, AOF always", "kill, AOF everysec", "kill, no AOF", "FLUSHALL", "out of memory", "read-only", "silent consumer"]
 BROKER_FAULTS: tuple[BrokerFault, ...] = get_args(BrokerFault)
