@@ -20,7 +20,7 @@ COMMAND = [sys.executable, "-m", "hybrid_search", "beat"]
 def waiting(connection: redis.Redis, at_least: int) -> int:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        found = int(connection.llen(FEED_QUEUE))  # type: ignore[arg-type]
+        found = int(connection.llen(FEED_QUEUE))
         if found >= at_least:
             return found
         time.sleep(0.1)
@@ -37,7 +37,7 @@ def test_it_asks_for_rounds_of_the_feeder_again_and_again_and_stops_when_told(tm
         beat = subprocess.Popen(COMMAND, env=environment, cwd=tmp_path)
         try:
             assert waiting(connection, 2) >= 2
-            assert b'"task": "feed"' in connection.lrange(FEED_QUEUE, 0, 0)[0]  # type: ignore[index,operator]
+            assert b'"task": "feed"' in connection.lrange(FEED_QUEUE, 0, 0)[0]
         finally:
             beat.send_signal(signal.SIGTERM)
             code = beat.wait(30)

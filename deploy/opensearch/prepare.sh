@@ -15,7 +15,7 @@ ca=${CA_FOLDER:-/ca}
 given=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 made=$security/certificates
 
-if [ ! -s "$made/node.pem" ]; then
+if [ ! -s "$made/admin.pem" ]; then # made last
     mkdir -p "$made"
     cd "$made"
     openssl req -x509 -newkey rsa:3072 -nodes -sha256 -days 3650 -subj "/CN=hybrid-search CA" -keyout ca-key.pem -out ca.pem 2>/dev/null
