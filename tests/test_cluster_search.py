@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 import tarfile
+import time
 import unicodedata
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -16,16 +18,21 @@ import pytest
 from hybrid_search.engines.analysis import terms
 from hybrid_search.engines.base import ProductWrite
 from hybrid_search.engines.cluster.counting import counting_body, match_set, read_counts
-from hybrid_search.engines.cluster.dialect import elasticsearch, opensearch
+from hybrid_search.engines.cluster.dialect import ProductName, elasticsearch, opensearch
 from hybrid_search.engines.cluster.engine import ClusterEngine
 from hybrid_search.engines.cluster.filters import filter_clauses
 from hybrid_search.engines.cluster.indices import remove_all
+from hybrid_search.engines.cluster.layout import Indices
 from hybrid_search.engines.cluster.legs import MOST_CLAUSES, Searchable, leg_search
 from hybrid_search.engines.cluster.mappings import load_mappings
+from hybrid_search.engines.cluster.reaching import access
 from hybrid_search.engines.cluster.searching import answer
+from hybrid_search.engines.cluster.server import Server
 from hybrid_search.engines.cluster.transport import Reply, ServerError, Transport
 from hybrid_search.engines.elasticsearch import open_elasticsearch
+from hybrid_search.engines.elasticsearch.transport import ElasticsearchTransport
 from hybrid_search.engines.opensearch import open_opensearch
+from hybrid_search.engines.opensearch.transport import OpenSearchTransport
 from hybrid_search.errors import EngineUnavailable
 from hybrid_search.product import Product
 from hybrid_search.types import AllLeg, Facet, FacetRequest, KeywordLeg, SearchPlan, Space, Terms, VectorLeg, VectorWrite
@@ -307,3 +314,17 @@ def test_an_index_of_several_shards_counts_k_neighbours_not_k_of_each(request: p
         made.close()
     assert reply.legs["knn"].ids == tuple(f"p{n}" for n in np.argsort(-(VECTORS[:60] @ QUERY))[:10])
     assert (reply.total, sum(bucket.count for bucket in reply.facets[0].buckets)) == (10, 10)
+
+
+@pytest.mark.parametrize("product", ["opensearch", "elasticsearch"])
+def test_a_server_that_never_answers_costs_no_more_than_the_deadline(product: ProductName) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, says nothing
+        reached = access(product, f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=20.0)
+        transport = OpenSearchTransport(reached) if product == "opensearch" else ElasticsearchTransport(reached)
+        dialect = opensearch((3, 5, 0)) if product == "opensearch" else elasticsearch((9, 4, 0))
+        engine = ClusterEngine(Server(transport, dialect, Indices("nowhere")))
+        started = time.monotonic()
+        with pytest.raises(EngineUnavailable):
+            engine.search(SearchPlan((AllLeg("all", 5),), timeout=0.3))
+        assert time.monotonic() - started < 3
+        engine.close()

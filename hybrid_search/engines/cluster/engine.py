@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hybrid_search.engines.attempts import RetryPolicy
@@ -63,7 +63,6 @@ class ClusterEngine:
         self._now = clock
         self._seen = 0
         self._known: tuple[float, Searchable] | None = None
-        self._lock = threading.Lock()
 
     # Catalog
 
@@ -161,6 +160,10 @@ class ClusterEngine:
     # the whole
 
     def search(self, plan: SearchPlan) -> EngineReply:
+        started = time.monotonic()
+        self._learn(plan.timeout)
+        if plan.timeout is not None:
+            plan = replace(plan, timeout=max(plan.timeout - (time.monotonic() - started), 0.001))
         return answer(self.server.transport, self.server.dialect, self._searchable(), plan, self._seen)
 
     def refresh(self, timeout: float = 30.0) -> int:
@@ -190,12 +193,17 @@ class ClusterEngine:
         self.server.transport.close()
 
     def _searchable(self) -> Searchable:
-        known = self._known
-        if known is None or time.monotonic() - known[0] > KNOWN_FOR:
-            listed = spaces.read_spaces(self.server)
+        return self._learn(None)
+
+    def _learn(self, timeout: float | None) -> Searchable:
+        """What searches go by, read within ``timeout`` seconds where it is too old."""
+        known, started = self._known, time.monotonic()
+        if known is None or started - known[0] > KNOWN_FOR:
+            listed = spaces.read_spaces(self.server, timeout=timeout)
+            left = None if timeout is None else max(timeout - (time.monotonic() - started), 0.001)
             by_key = {space.key: (space, field) for field, space in listed.fields.items()}
             products = self.server.indices.products
-            counted = self.server.transport.request("GET", f"/{products}/_count").body
+            counted = self.server.transport.request("GET", f"/{products}/_count", timeout=left).body
             found = Searchable(products, by_key, int(counted["count"]), int(counted["_shards"]["total"]), self._exact_up_to)
             known = self._known = (time.monotonic(), found)
         return known[1]

@@ -49,9 +49,9 @@ class Server:
         """Make searchable what anybody wrote to the products. Raises ``EngineUnavailable`` on time-out."""
         self.transport.request("POST", f"/{self.indices.products}/_refresh", timeout=timeout)
 
-    def get(self, index: str, id_: str) -> dict[str, Any] | None:
+    def get(self, index: str, id_: str, *, timeout: float | None = None) -> dict[str, Any] | None:
         """One document as the server gives it (``_source``, ``_seq_no``, ``_primary_term``), at once after its write; ``None`` if missing."""
-        reply = self.transport.request("GET", f"/{index}/_doc/{id_}", ignore=(404,))
+        reply = self.transport.request("GET", f"/{index}/_doc/{id_}", timeout=timeout, ignore=(404,))
         if reply.status == 404:
             if isinstance(reply.body, dict) and reply.body.get("found") is False:
                 return None
