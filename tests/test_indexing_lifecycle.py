@@ -14,6 +14,7 @@ import pytest
 
 from hybrid_search.control import edit_control
 from hybrid_search.encoders.base import ModelCard
+from hybrid_search.engines.base import EngineStatus
 from hybrid_search.engines.presence import Announcer, Presence, Roster
 from hybrid_search.errors import ConflictError, NotFoundError
 from hybrid_search.indexing import lifecycle
@@ -21,6 +22,7 @@ from hybrid_search.indexing.coverage import Coverage, coverage, failed_in
 from hybrid_search.indexing.estimate import Estimate, Storage, estimate, size_of
 from hybrid_search.indexing.reconcile import Finding, Reconciled, reconcile
 from hybrid_search.indexing.spaces import ensure_spaces
+from hybrid_search.query.parts import SpaceReader
 from hybrid_search.types import FailureWrite, Requeue, Space, State, VectorWrite
 from tests.indexing_parts import DIM, Shop, color, direction, product
 
@@ -194,6 +196,31 @@ def test_nothing_is_switched_when_a_process_lacks_the_model(moving: Shop) -> Non
         lifecycle.switch(moving.engine, target, "text_1", prepare_seconds=5.0)
     control = lifecycle.stored_control(moving.engine)
     assert (control.active_spaces, control.prepared_spaces, control.previous_spaces) == ({"text": "text_1"}, (), {})
+
+
+def test_nothing_is_switched_to_a_version_that_is_dropped_while_models_load(moving: Shop) -> None:
+    engine, target = moving.engine, lifecycle.find(moving.engine, "text_2")
+    with pytest.raises(NotFoundError, match="text_2"):
+        lifecycle.switch(engine, target, "text_1", on_wait=lambda ready, total: lifecycle.drop(engine, "text_2", {"text": "text_1"}))
+    control = lifecycle.stored_control(engine)
+    assert (control.active_spaces, control.prepared_spaces, control.previous_spaces) == ({"text": "text_1"}, (), {})
+
+
+def test_products_are_counted_only_where_there_are_versions_to_choose_from(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[EngineStatus] = []
+    status = shop.engine.status
+
+    def count() -> EngineStatus:
+        counted.append(status())
+        return counted[-1]
+
+    monkeypatch.setattr(shop.engine, "status", count)
+    reader = SpaceReader(shop.engine, every=0.0)
+    assert reader.active({})["text"].key == "text_1"
+    assert counted == []
+    shop.engine.add_space(replace(WANTED, version=2))
+    assert reader.active({})["text"].key == "text_1", "the new one has no vectors yet"
+    assert len(counted) == 1
 
 
 def test_a_process_that_does_not_follow_is_named(moving: Shop) -> None:

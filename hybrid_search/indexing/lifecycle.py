@@ -142,13 +142,16 @@ def switch(
 
     ``on_wait(done, total)`` is called while processes load the model. Nothing is switched when one of them cannot.
 
-    Raises ``ConflictError`` that names the process and its reason.
+    Raises:
+        ConflictError: a process cannot; named with its reason.
+        NotFoundError: the target was dropped meanwhile.
     """
     roster = Roster(engine)
     started = time.monotonic()
     processes = _prepare(engine, roster, target, prepare_seconds, on_wait)
     prepared = time.monotonic()
     engine.refresh()  # what was written last is searchable before it is searched
+    find(engine, target.key)  # nobody dropped it while the models were loaded
 
     def take(body: dict[str, Any]) -> None:
         body["active_spaces"] = {**body.get("active_spaces", {}), target.name: target.key}

@@ -158,8 +158,10 @@ class SpaceReader:
             try:
                 if now >= self._due or self._seen is None:
                     self._due = now + self._every
-                    ready = {key: states.get(State.READY, 0) for key, states in self._engine.status().states.items()}
-                    self._seen = (self._engine.spaces(), ready)
+                    spaces = self._engine.spaces()
+                    several = len({space.name for space in spaces}) < len(spaces)  # nothing to choose: nothing to count
+                    states = self._engine.status().states if several else {}
+                    self._seen = (spaces, {key: counts.get(State.READY, 0) for key, counts in states.items()})
             except EngineError:
                 if self._seen is None:
                     raise
