@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -103,6 +104,17 @@ class AttachConfig(_Table):
     @property
     def id_path(self) -> str:
         return self.fields["id"][0]
+
+    @property
+    def reading(self) -> str:
+        """Tells apart files that read other documents or read them differently; not those with another sign-in or rhythm."""
+        told = self.model_dump_json(
+            exclude={
+                "source": {"url", "index", "engine", "user", "password_file", "api_key_file"},
+                "follow": {"overlap", "every", "compare_every", "delete_at_most"},
+            }
+        )
+        return hashlib.blake2b(told.encode(), digest_size=6).hexdigest()
 
 
 def load_config(path: Path) -> AttachConfig:

@@ -18,13 +18,15 @@ from hybrid_search.errors import ConflictError, EngineUnavailable
 
 @dataclass(slots=True)
 class Position:
-    """``uuid`` is the index that all of this is about: another one starts from nothing.
+    """``uuid`` is the index that all of this is about, ``reading`` how its documents are read (``AttachConfig.reading``):
+    another index, or another map of its fields, starts from nothing.
 
     ``full_after`` is how far a first reading has come (the value of its sort field), ``full_done`` that it came to its end;
     ``changed`` is the value of the followed field up to which changes were taken; ``compared`` the time of the last comparison of ids.
     """
 
     uuid: str = ""
+    reading: str = ""
     full_after: Any = None
     full_done: bool = False
     changed: Any = None
@@ -60,13 +62,14 @@ class PositionFile:
         finally:
             lock.release()
 
-    def read(self, uuid: str) -> Position:
-        """The position in the index ``uuid``; a new one where there is none, or one of another index."""
+    def read(self, uuid: str, reading: str) -> Position:
+        """The position in the index ``uuid`` read as ``reading``; a new one where there is none, or one of another index or reading."""
         try:
             given = orjson.loads(self.path.read_bytes())
         except (FileNotFoundError, orjson.JSONDecodeError):
-            return Position(uuid)
-        return Position(**given) if isinstance(given, dict) and given.get("uuid") == uuid else Position(uuid)
+            return Position(uuid, reading)
+        same = isinstance(given, dict) and given.get("uuid") == uuid and given.get("reading") == reading
+        return Position(**given) if same else Position(uuid, reading)
 
     def write(self, position: Position) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -68,7 +68,7 @@ class Follower:
     ) -> None:
         self._source, self._engine, self._follow = source, engine, config.follow
         self._reader, self._hashes, self._positions, self._now = ProductReader(config), hashes, positions, clock
-        self._id_path = config.id_path
+        self._id_path, self._reading = config.id_path, config.reading
 
     def round(self, *, compare: bool | None = None, on_progress: OnProgress = lambda done, total: None) -> SyncSummary:
         """Take what is new. ``compare`` forces or forbids the comparison of ids; by default it is made when it is due.
@@ -79,7 +79,7 @@ class Follower:
         """
         started = time.monotonic()
         summary = SyncSummary()
-        position = self._positions.read(self._source.index.uuid)
+        position = self._positions.read(self._source.index.uuid, self._reading)
         if not position.full_done or not self._follow.field:
             summary.kind = "full"
             self._full(position, summary, on_progress)

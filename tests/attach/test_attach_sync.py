@@ -156,6 +156,20 @@ def test_an_index_built_anew_under_an_alias_is_read_anew(server: Server, tmp_pat
     assert (summary.kind, summary.unchanged, summary.deleted) == ("full", 40, 10)
 
 
+def test_another_map_of_the_fields_is_applied_to_everything(server: Server, tmp_path: Path, closing: list[Side]) -> None:
+    """Nothing of theirs changed, but every title is read from another field; another rhythm alone reads nothing anew."""
+    index = server.make(SHOPS["magento"])
+    side = Side(server, index, tmp_path / "home")
+    closing.append(side)
+    side.follower().round()
+    side.config = side.config.model_copy(update={"fields": {**side.config.fields, "title": ("sku",)}})
+    corrected = side.follower().round()
+    assert (corrected.kind, corrected.updated) == ("full", COUNT)
+    assert side.titles()["1007"] == SHOPS["magento"].document(7)[1]["sku"]
+    side.config = side.config.model_copy(update={"follow": side.config.follow.model_copy(update={"every": 7.0})})
+    assert side.follower().round().kind == "changes"
+
+
 def test_an_emptied_index_deletes_nothing_unasked(server: Server, tmp_path: Path, closing: list[Side]) -> None:
     index = server.make(SHOPS["magento"])
     side = Side(server, index, tmp_path / "home")
