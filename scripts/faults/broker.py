@@ -35,9 +35,12 @@ def main() -> int:
     with ExitStack() as stack:
         url = stack.enter_context(start_node("opensearch")).url if given.engine == "opensearch" else ""
         for fault in given.faults:
-            with tempfile.TemporaryDirectory() as folder, CrashShop(Path(folder), server_url=url) as shop:
-                with progress(fault, given.times) as advance:
-                    report = break_broker(shop, fault, given.times, products=given.products, seed=given.seed, advance=advance)
+            with (
+                tempfile.TemporaryDirectory() as folder,
+                CrashShop(Path(folder), server_url=url) as shop,
+                progress(fault, given.times) as advance,
+            ):
+                report = break_broker(shop, fault, given.times, products=given.products, seed=given.seed, advance=advance)
             found = report.verdict
             counts = (len(found.lost), len(found.stale), len(found.failed))
             notes = {"slowest return, s": round(max(report.back), 1)}

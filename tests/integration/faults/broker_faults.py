@@ -55,7 +55,7 @@ def break_broker(
         _break(shop, fault, down)
         ended = time.monotonic()
         if fault == "silent consumer":
-            time.sleep(1.5)  # what children had in hand
+            shop.wait(lambda times=number + 1: _begun_anew(shop) >= times, "a worker that begins anew")  # type: ignore[misc]
         seen = len(shop.seen())
         shop.wait(lambda seen=seen: len(shop.seen()) > seen or shop.done() == len(shop.oracle.titles), "work after the fault", 60.0)  # type: ignore[misc]
         back.append(time.monotonic() - ended)
@@ -63,6 +63,10 @@ def break_broker(
         advance(number + 1)
     begun = shop.encoded()
     return BrokerReport(fault, shop.oracle.verdict(), len(begun) / len(set(begun)) - 1, tuple(back), time.monotonic() - started)
+
+
+def _begun_anew(shop: CrashShop) -> int:
+    return (shop.folder / "worker.log").read_text(errors="replace").count("the worker begins anew")
 
 
 def _break(shop: CrashShop, fault: BrokerFault, down: float) -> None:

@@ -32,8 +32,7 @@ def test_a_broker_that_fails_loses_nothing(tmp_path: Path, fault: BrokerFault) -
         assert report.verdict.ready == 120
         assert max(report.back) < (25.0 if fault == "silent consumer" else 10.0)
         assert report.extra <= 0.05
-        log = (tmp_path / "worker.log").read_text()
-        assert ("the worker begins anew" in log) == (fault == "silent consumer")
+        assert ("the worker begins anew" in (tmp_path / "worker.log").read_text()) == (fault == "silent consumer")
 
 
 def test_poison_fails_alone_whatever_it_does(tmp_path: Path) -> None:
