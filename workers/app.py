@@ -193,6 +193,8 @@ def feed_requester(settings: Settings) -> Callable[[], bool]:
     if not settings.redis_url:
         return lambda: False
     app = create_app(settings)
+    # A write waits for this: kombu by itself would try for 8 s.
+    app.conf.broker_transport_options |= {"max_retries": 1, "interval_start": 0, "interval_step": 0}
     quiet_until = 0.0
 
     def request_feed() -> bool:

@@ -164,3 +164,7 @@ def test_a_write_never_waits_for_a_broker_that_is_gone(tmp_path: Path) -> None:
     assert not request_feed()
     assert not request_feed()
     assert not feed_requester(load_settings(home=tmp_path, redis_url=""))()
+    refused = feed_requester(load_settings(home=tmp_path, redis_url="redis://127.0.0.1:1/0"))  # nothing listens there
+    began = time.monotonic()
+    assert not refused()
+    assert time.monotonic() - began < 4.0
