@@ -16,9 +16,11 @@ import pytest
 
 from hybrid_search.bootstrap import open_engine
 from hybrid_search.engines.base import ProductWrite
-from hybrid_search.engines.cluster import blobs, spaces
+from hybrid_search.engines.cluster import blobs, chunks, spaces
 from hybrid_search.engines.cluster.engine import ClusterEngine
 from hybrid_search.engines.cluster.indices import remove_all
+from hybrid_search.engines.cluster.layout import Indices
+from hybrid_search.engines.cluster.server import Server
 from hybrid_search.engines.cluster.transport import ServerError
 from hybrid_search.engines.elasticsearch import open_elasticsearch
 from hybrid_search.engines.opensearch import open_opensearch
@@ -227,3 +229,12 @@ def test_files_replaced_by_several_at_once_leave_no_pieces(engine: ClusterEngine
     request(engine, "POST", f"/{meta}/_refresh")
     found = request(engine, "POST", f"/{meta}/_search", {"size": 100, "_source": False})["hits"]["hits"]
     assert sum(hit["_id"].startswith("blob:") for hit in found) == (1 if inline else 2)
+
+
+def test_a_worker_that_outlives_its_installation_makes_no_index(place: Place, engine: ClusterEngine) -> None:
+    gone = Server(engine.server.transport, engine.server.dialect, Indices(f"{place.prefix}-gone"))
+    with pytest.raises(ServerError, match="no such index") as told:
+        chunks.beat_chunk(gone, "any", now=1.0)
+    assert "alias is gone" in (told.value.remedy or "")
+    assert names(engine, gone.indices.prefix) == set()
+    assert chunks.beat_chunk(engine.server, "any", now=1.0) is False

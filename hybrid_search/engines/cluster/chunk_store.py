@@ -19,7 +19,8 @@ from urllib.parse import quote
 
 from hybrid_search.engines.cluster.bulk import Action, ItemResult, send_bulk
 from hybrid_search.engines.cluster.documents import document_id
-from hybrid_search.engines.cluster.server import Server
+from hybrid_search.engines.cluster.problems import problem
+from hybrid_search.engines.cluster.server import Server, raise_item
 from hybrid_search.types import Chunk, Priority
 
 IS_CHUNK = {"term": {"kind": "chunk"}}
@@ -73,8 +74,10 @@ def move_one(
     index = server.indices.chunks
     given = dict(values) | ({"token": token} if token else {})
     body = _script(states, given, token=token)
-    params = {"_source": "true", "retry_on_conflict": "20"}
+    params = {"_source": "true", "retry_on_conflict": "20", "require_alias": "true"}
     reply = server.transport.request("POST", f"/{index}/_update/{quote(chunk_id, safe='')}", body, params=params, ignore=(404,))
+    if reply.status == 404 and problem(reply.body).type != "document_missing_exception":
+        raise_item(reply.body, f"changing chunk {chunk_id}")  # the alias is gone
     server.wrote(index)
     if reply.status == 404 or reply.body["result"] != "updated":
         return None
