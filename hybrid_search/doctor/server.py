@@ -159,7 +159,7 @@ def check_blocks(transport: Transport, indices: Indices) -> Iterator[Finding]:
                 yield Finding("indices.blocks", "fail", f"{index} refuses writes: {why}.", remedy)
     if not blocked:
         yield Finding("indices.blocks", "ok", "No index of ours refuses writes.")
-    if told.ok and (loading := unfinished_loading(transport, indices.products)) is not None:
+    if told.ok and told.body and (loading := unfinished_loading(transport, indices.products)) is not None:
         yield Finding(
             "indices.loading",
             "warn",
