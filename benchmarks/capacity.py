@@ -1,6 +1,6 @@
 """Constants of `hybrid-search plan`, measured on a real OpenSearch, and a prediction from small sizes checked against a larger one.
 
-    python benchmarks/capacity.py [--sizes 3000 6000] [--check 24000] [--out capacity.json]
+    python benchmarks/capacity.py [--sizes 1000 4000] [--check 16000] [--out capacity.json]
 
 Products are made up: 120 words drawn from a Zipf vocabulary, ten attribute values, one picture; vectors are random unit vectors. Loading
 goes the product's own way (put, then vectors). CPU is that of the server's process, from /proc; searches are BM25 and three kNN legs
@@ -79,10 +79,21 @@ def cpu_seconds(pid: int) -> float:
 
 
 def store_bytes(engine: ClusterEngine) -> int:
+    """Bytes of one segment without deleted documents, which a merge keeps as long as the open index may still need their history."""
     server, name = engine.server.transport, engine.server.indices.products
-    server.request("POST", f"/{name}/_forcemerge", params={"max_num_segments": "1", "flush": "true"}, timeout=900)
-    server.request("POST", f"/{name}/_refresh")
-    return int(server.request("GET", f"/{name}/_stats/store").body["_all"]["primaries"]["store"]["size_in_bytes"])
+    while True:
+        for step, params in (
+            ("_flush", {"force": "true"}),
+            ("_close", {}),
+            ("_open", {}),
+            ("_forcemerge", {"max_num_segments": "1"}),
+            ("_refresh", {}),
+        ):
+            server.request("POST", f"/{name}/{step}", params=params, timeout=900)
+        server.request("GET", "/_cluster/health", params={"wait_for_status": "yellow", "timeout": "60s"})
+        primaries = server.request("GET", f"/{name}/_stats/store,docs").body["_all"]["primaries"]
+        if not primaries["docs"]["deleted"]:
+            return int(primaries["store"]["size_in_bytes"])
 
 
 def measure(node: SearchServer, count: int) -> Measured:
@@ -151,8 +162,8 @@ def fitted(found: list[Measured]) -> Constants:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[3_000, 6_000])
-    parser.add_argument("--check", type=int, default=24_000)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 4_000])
+    parser.add_argument("--check", type=int, default=16_000)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     with start_node("opensearch", heap="2g", fast_start=False) as node:
