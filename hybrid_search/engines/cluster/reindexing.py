@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +65,8 @@ def reindex(
         put_templates(server.transport, server.indices, files)
         server.transport.request("PUT", f"/{new}", {"settings": settings | dict(server.dialect.index_settings)})
         _copy_vector_fields(server, old, new)
-        return _fill_and_swap(server, old, new, replicas, progress, keep_old)
+        serving = {**files["serving"].body["settings"]["index"], "number_of_replicas": replicas}
+        return _fill_and_swap(server, old, new, serving, progress, keep_old)
     except BaseException:
         # where the alias has moved already, the old index stays closed: what is written there now would be lost
         if _behind(server) != new:
@@ -118,7 +120,7 @@ def free_bytes(server: Server) -> int | None:
     return sum(int(total) for total in totals) if totals and all(total is not None for total in totals) else None
 
 
-def _fill_and_swap(server: Server, old: str, new: str, replicas: int, progress: Progress | None, keep_old: bool) -> Reindexed:
+def _fill_and_swap(server: Server, old: str, new: str, serving: Mapping[str, Any], progress: Progress | None, keep_old: bool) -> Reindexed:
     total = count(server, old)
     done, passes, copied = -1, 0, 0
     while True:
@@ -133,7 +135,7 @@ def _fill_and_swap(server: Server, old: str, new: str, replicas: int, progress: 
     _block(server, old)
     copied += copy_changes(server, old, new, done, total, None)
     removed += remove_deleted(server, old, new)
-    server.transport.request("PUT", f"/{new}/_settings", {"index.refresh_interval": None, "index.number_of_replicas": replicas})
+    server.transport.request("PUT", f"/{new}/_settings", {"index": dict(serving)})
     server.transport.request("POST", f"/{new}/_refresh")
     products, expected = count(server, new), count(server, old)
     if products != expected:
