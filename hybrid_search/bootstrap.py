@@ -205,9 +205,7 @@ def open_changes(settings: Settings, engine: Engine) -> ChangeStore:
     from hybrid_search.engines.cluster.engine import ClusterEngine
 
     assert isinstance(engine, ClusterEngine)
-    return ClusterChanges(
-        engine.server.transport, settings.index_prefix, shards=settings.server_shards, replicas=settings.server_replicas
-    )
+    return ClusterChanges(engine.server.transport, settings.index_prefix, shards=settings.server_shards, replicas=settings.server_replicas)
 
 
 def image_roots(settings: Settings) -> ImageRoots:

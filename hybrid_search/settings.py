@@ -61,20 +61,29 @@ class Settings(BaseSettings):
     attach: Path | None = Field(
         None, description="Attach file of a shop's own index: vectors are kept in place, inside its documents (docs/attach.md)."
     )
-    server_user: str = Field("", description="User of the search server; empty signs in with nothing, server_api_key or server_sigv4_region.")
+    server_user: str = Field(
+        "", description="User of the search server; empty signs in with nothing, server_api_key or server_sigv4_region."
+    )
     server_password: SecretStr = Field(SecretStr(""), description="Password of server_user.")
     server_api_key: SecretStr = Field(SecretStr(""), description="API key of the search server, as it gave it (base64 of id:key).")
-    server_sigv4_region: str = Field("", description="AWS region: requests to Amazon OpenSearch are signed with the environment's credentials.")
-    server_ca: Path | None = Field(None, description="File with the certificate authority of the search server, where the system does not know it.")
+    server_sigv4_region: str = Field(
+        "", description="AWS region: requests to Amazon OpenSearch are signed with the environment's credentials."
+    )
+    server_ca: Path | None = Field(
+        None, description="File with the certificate authority of the search server, where the system does not know it."
+    )
     server_verify: bool = Field(True, description="Whether the server's certificate must be valid. Off only for trials.")
     server_timeout: float = Field(30.0, gt=0, description="Seconds one request to the search server may take, retries included.")
     server_pool: int = Field(16, ge=1, le=256, description="Connections kept open per node: at least the threads that search at once.")
     server_compress: bool = Field(False, description="Whether requests are gzipped: pays over slow networks, costs CPU on fast ones.")
     server_shards: int = Field(1, ge=1, le=1_024, description="Primary shards of a new products index.")
     server_replicas: int = Field(0, ge=0, le=20, description="Copies of each shard of a new index.")
-    server_mappings: Path | None = Field(None, description="Folder with your own copies of mapping files; a file there stands in for ours of that name.")
+    server_mappings: Path | None = Field(
+        None, description="Folder with your own copies of mapping files; a file there stands in for ours of that name."
+    )
     server_vector_codec: Literal["float", "sq", "fp16", "on_disk"] = Field(
-        "float", description="How the server keeps the vectors it searches; what a server does not have is refused (docs/server-engines.md)."
+        "float",
+        description="How the server keeps the vectors it searches; what a server does not have is refused (docs/server-engines.md).",
     )
     knn_exact_up_to: int = Field(
         20_000, ge=0, description="Products up to which kNN on a server compares all vectors; beyond, its graph answers approximately."
@@ -132,7 +141,8 @@ class Settings(BaseSettings):
         1_000, ge=10, le=10_000, description="Deepest rank that can be paged to; a cursor of 10,000 characters may end earlier."
     )
     cursor_secret: SecretStr = Field(
-        SecretStr(""), description="Signs page cursors. Empty: a random one kept in home; set the same on every machine that serves the API."
+        SecretStr(""),
+        description="Signs page cursors. Empty: a random one kept in home; set the same on every machine that serves the API.",
     )
     search_timeout: float = Field(5.0, gt=0, description="Seconds one search may take.")
 
@@ -143,7 +153,9 @@ class Settings(BaseSettings):
     worker_metrics_port: int = Field(0, ge=0, le=65_535, description="Port of a worker's own `/metrics`, which asks for no key; 0 is none.")
     worker_metrics_host: str = Field("127.0.0.1", description="Address of a worker's own `/metrics`.")
     otel_endpoint: str = Field(
-        "", pattern=r"^(https?://.+)?$", description="OTLP/HTTP collector that traces are sent to, as in http://127.0.0.1:4318; empty sends none."
+        "",
+        pattern=r"^(https?://.+)?$",
+        description="OTLP/HTTP collector that traces are sent to, as in http://127.0.0.1:4318; empty sends none.",
     )
     otel_sample: float = Field(1.0, ge=0, le=1, description="Share of the traces begun here that are recorded.")
 

@@ -7,26 +7,29 @@ import time
 from hybrid_search.engines.base import Engine
 from hybrid_search.engines.cluster.engine import ClusterEngine
 
-PATIENCE = 60.0
-_STEPS: tuple[tuple[str, dict[str, str]], ...] = (
-    ("_flush", {}),
-    ("_close", {}),
-    ("_open", {"wait_for_active_shards": "1"}),
-    ("_forcemerge", {"max_num_segments": "1"}),
-)
+PATIENCE = 90.0
+EVERY = 2.0
 
 
 def settle(engine: Engine) -> None:
-    """One segment of living products. Closing the index first ends its claim on their history, which a merge would keep otherwise."""
+    """One segment of living products.
+
+    A merge keeps deleted documents as long as a recovery could ask for their history. A young index forgets that claim when it is closed
+    and opened; one that has written it down renews it by itself every 30 seconds, counted from its opening.
+    """
     if not isinstance(engine, ClusterEngine):
         return
     transport, index = engine.server.transport, engine.server.indices.products
     deadline = time.monotonic() + PATIENCE
+    transport.request("POST", f"/{index}/_flush")
+    transport.request("POST", f"/{index}/_close")
+    transport.request("POST", f"/{index}/_open", params={"wait_for_active_shards": "1"})
     while True:
-        for step, params in _STEPS:
-            transport.request("POST", f"/{index}/{step}", params=params)
+        transport.request("POST", f"/{index}/_flush")
+        transport.request("POST", f"/{index}/_forcemerge", params={"max_num_segments": "1"})
         engine.refresh()
         deleted = transport.request("GET", f"/{index}/_stats/docs").body["_all"]["primaries"]["docs"]["deleted"]
         if not deleted:
             return
         assert time.monotonic() < deadline, f"{deleted} deleted documents are still counted in {index}"
+        time.sleep(EVERY)

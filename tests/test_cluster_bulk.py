@@ -96,13 +96,20 @@ class _Requests(BaseHTTPRequestHandler):
             status, error = told.items.get(meta["_id"], (201, None))
             if error is None:
                 self.server.written.append(meta["_id"])
-            items.append({op: {"_id": meta["_id"], "status": status} | ({"error": error} if error else {"result": "created", "_seq_no": 5})})
+            items.append(
+                {op: {"_id": meta["_id"], "status": status} | ({"error": error} if error else {"result": "created", "_seq_no": 5})}
+            )
         self._send(200, {"errors": bool(told.items), "items": items[: len(items) - told.drop]}, {})
 
     def _send(self, status: int, body: Any, headers: dict[str, str]) -> None:
         sent = orjson.dumps(body)
         self.send_response(status)
-        for name, value in {"content-type": "application/json", "x-elastic-product": "Elasticsearch", "content-length": str(len(sent)), **headers}.items():
+        for name, value in {
+            "content-type": "application/json",
+            "x-elastic-product": "Elasticsearch",
+            "content-length": str(len(sent)),
+            **headers,
+        }.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(sent)
@@ -198,7 +205,9 @@ def test_nothing_to_write_asks_nothing(server: Scripted, transport: OpenSearchTr
 
 
 def test_errors_of_items_keep_their_place(server: Scripted, transport: OpenSearchTransport) -> None:
-    server.script = lambda asked: Told(items={"p1": (400, {"type": "mapper_parsing_exception", "reason": "no number"}), "p3": (409, OVERLOAD)})
+    server.script = lambda asked: Told(
+        items={"p1": (400, {"type": "mapper_parsing_exception", "reason": "no number"}), "p3": (409, OVERLOAD)}
+    )
     actions = items(5)
     actions[2] = Action("create", "shop", "p2", {"v": np.array([np.nan], dtype=np.float32)})
     results = send_bulk(transport, actions)
@@ -231,7 +240,10 @@ def test_an_overload_that_lasts_is_told_with_the_servers_reason(server: Scripted
 
 
 def test_a_full_disk_is_not_waited_for(server: Scripted, transport: OpenSearchTransport) -> None:
-    blocked = {"type": "cluster_block_exception", "reason": "index [shop] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark]"}
+    blocked = {
+        "type": "cluster_block_exception",
+        "reason": "index [shop] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark]",
+    }
     server.script = lambda asked: Told(status=429, error=blocked)
     with pytest.raises(EngineUnavailable, match="takes no writes.*flood-stage.*free space"):
         send_bulk(transport, items(3))

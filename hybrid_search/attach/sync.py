@@ -80,6 +80,8 @@ class Follower:
         started = time.monotonic()
         summary = SyncSummary()
         position = self._positions.read(self._source.index.uuid, self._reading)
+        if position.full_done and not self._engine.scan(limit=1):  # our side was emptied or made anew: its changes alone would not fill it
+            position = Position(position.uuid, position.reading)
         if not position.full_done or not self._follow.field:
             summary.kind = "full"
             self._full(position, summary, on_progress)

@@ -164,7 +164,9 @@ def align(home: HomeOption = None, json: JsonOption = False) -> None:
     try:
         (text,), (image,) = services.encoders.text.values(), services.encoders.image.values()
         with progress("fitting the picture map", None, quiet=json):
-            space = fit_alignment(services.engine, text, image, MapShelf(services.settings.home, services.engine), pairs=services.settings.align_pairs)
+            space = fit_alignment(
+                services.engine, text, image, MapShelf(services.settings.home, services.engine), pairs=services.settings.align_pairs
+            )
     finally:
         services.close()
     if space is None:

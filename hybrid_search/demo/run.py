@@ -94,9 +94,8 @@ def run_demo(*, catalog: Path | None, once: bool, port: int | None, home: Path |
 @contextmanager
 def _with_server(settings: Settings, base: Path) -> Iterator[Settings]:
     """The settings with the address of a search server, one of the demo's own where the engine needs one and none is set."""
-    if settings.engine == "embedded" or (settings.engine == "opensearch" and settings.opensearch_url):
-        yield settings
-    elif settings.engine == "elasticsearch" and settings.elasticsearch_url:
+    urls = {"opensearch": settings.opensearch_url, "elasticsearch": settings.elasticsearch_url}
+    if settings.engine == "embedded" or urls[settings.engine]:
         yield settings
     else:
         with shown() as progress:

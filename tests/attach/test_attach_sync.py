@@ -156,6 +156,16 @@ def test_an_index_built_anew_under_an_alias_is_read_anew(server: Server, tmp_pat
     assert (summary.kind, summary.unchanged, summary.deleted) == ("full", 40, 10)
 
 
+def test_an_emptied_side_index_is_filled_again(server: Server, tmp_path: Path, closing: list[Side]) -> None:
+    index = server.make(SHOPS["magento"])
+    side = Side(server, index, tmp_path / "home")
+    closing.append(side)
+    side.follower().round()
+    side.engine.delete(list(side.titles()))
+    again = side.follower().round()
+    assert (again.kind, again.created) == ("full", COUNT)
+
+
 def test_another_map_of_the_fields_is_applied_to_everything(server: Server, tmp_path: Path, closing: list[Side]) -> None:
     """Nothing of theirs changed, but every title is read from another field; another rhythm alone reads nothing anew."""
     index = server.make(SHOPS["magento"])

@@ -143,9 +143,7 @@ class KeywordContract:
         assert ids(engine.search(SearchPlan((keyword("连衣裙", need="100%"),)))) == ("1",)
         assert set(ids(engine.search(SearchPlan((keyword("裙"),))))) == {"1", "2"}
 
-    def test_changed_and_deleted_products_leave_no_trace_in_the_statistics(
-        self, engine: Engine, settle: Callable[[Engine], None]
-    ) -> None:
+    def test_changed_and_deleted_products_leave_no_trace_in_the_statistics(self, engine: Engine, settle: Callable[[Engine], None]) -> None:
         write(engine, [p.model_copy(update={"title": "red red lamp shoe"}) for p in CATALOGUE])
         write(engine, [*CATALOGUE, Product(id="x", title="red red red")])
         engine.delete(["x"], refresh=True)

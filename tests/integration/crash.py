@@ -57,7 +57,7 @@ class CrashShop:
         self.redis = RedisServer(self.folder / "redis")
         self.redis.start()
         if self.server_url:
-            options = {"prefix": self.prefix, "retry_pause": 0.2, "timeout": 10.0} | dict(self.server_options)
+            options: dict[str, Any] = {"prefix": self.prefix, "retry_pause": 0.2, "timeout": 10.0} | dict(self.server_options)
             self.engine = open_opensearch(self.server_url, **options)
         else:
             self.engine = EmbeddedEngine(self.folder / "home", index=False, retry_pause=0.2)

@@ -160,6 +160,9 @@ class ClusterEngine:
     # the whole
 
     def search(self, plan: SearchPlan) -> EngineReply:
+        if plan.timeout is not None and plan.timeout <= 0:
+            late = f"timeout: the search's {plan.timeout:g} s had passed"
+            return EngineReply({}, 0, "eq", (), None, self._seen, {leg.name: late for leg in plan.legs})
         started = time.monotonic()
         self._learn(plan.timeout)
         if plan.timeout is not None:

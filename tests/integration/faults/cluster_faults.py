@@ -57,9 +57,12 @@ def lose_a_node(shop: CrashShop, cluster: Cluster, products: int, *, seed: int =
     with _api(shop) as url:
         with _asking(url, half, asked, chance):
             time.sleep(1.0)
-            writer = threading.Thread(
-                target=lambda: [_write(shop, start, min(start + 20, products)) for start in range(half, products, 20)]
-            )
+
+            def write_the_rest() -> None:
+                for start in range(half, products, 20):
+                    _write(shop, start, min(start + 20, products))
+
+            writer = threading.Thread(target=write_the_rest)
             writer.start()
             time.sleep(1.0)
             node = chance.choice(cluster.nodes)

@@ -1,8 +1,7 @@
-"""Bulk writes and load settings on real servers: ``OPENSEARCH_URL`` and ``ELASTICSEARCH_URL``."""
+"""Bulk writes and load settings on real servers."""
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Iterator
 
@@ -16,11 +15,9 @@ from hybrid_search.engines.elasticsearch.transport import ElasticsearchTransport
 from hybrid_search.engines.opensearch.transport import OpenSearchTransport
 
 
-@pytest.fixture(params=["opensearch", "elasticsearch"])
+@pytest.fixture(params=[pytest.param(product, marks=pytest.mark.engine(product)) for product in ("opensearch", "elasticsearch")])
 def transport(request: pytest.FixtureRequest) -> Iterator[RetryingTransport]:
-    url = os.environ.get(f"{request.param.upper()}_URL")
-    if not url:
-        pytest.skip(f"no {request.param.upper()}_URL")
+    url = request.getfixturevalue(f"{request.param}_url")
     made = (OpenSearchTransport if request.param == "opensearch" else ElasticsearchTransport)(access(request.param, url))
     yield made
     made.close()
@@ -51,14 +48,18 @@ def meta(transport: RetryingTransport, alias: str) -> object:
 
 def highest(transport: RetryingTransport, alias: str) -> int:
     reply = transport.request("GET", f"/{alias}/_stats/docs", params={"level": "shards"})
-    return max(copy["seq_no"]["max_seq_no"] for index in reply.body["indices"].values() for copies in index["shards"].values() for copy in copies)
+    shards = [copies for index in reply.body["indices"].values() for copies in index["shards"].values()]
+    found: int = max(copy["seq_no"]["max_seq_no"] for copies in shards for copy in copies)
+    return found
 
 
 def test_results_in_order_and_vectors_exact(transport: RetryingTransport, alias: str) -> None:
     rng = np.random.default_rng(5)
     rows = rng.standard_normal((600, 64), dtype=np.float32)
     rows[0, :3] = (1e-45, -3.4028235e38, -0.0)
-    actions = [Action("create", alias, f"p{number}", {"vec": row, "price": "dear" if number == 300 else 1.5}) for number, row in enumerate(rows)]
+    actions = [
+        Action("create", alias, f"p{number}", {"vec": row, "price": "dear" if number == 300 else 1.5}) for number, row in enumerate(rows)
+    ]
     results = send_bulk(transport, actions, max_bytes=100_000)
     assert [result.id for result in results] == [action.id for action in actions]
     assert [(result.id, result.status) for result in results if not result.ok] == [("p300", 400)]
@@ -83,8 +84,7 @@ def test_the_second_run_of_a_load_writes_nothing(transport: RetryingTransport, a
 
 def test_guards_and_aliases(transport: RetryingTransport, alias: str) -> None:
     made = send_bulk(transport, [Action("create", alias, "a", {"price": 1})])[0]
-    guard = {"if_seq_no": made.seq_no, "if_primary_term": made.primary_term}
-    update = Action("update", alias, "a", {"doc": {"price": 2}}, **guard)
+    update = Action("update", alias, "a", {"doc": {"price": 2}}, if_seq_no=made.seq_no, if_primary_term=made.primary_term)
     first, second, gone = send_bulk(transport, [update, update, Action("delete", alias, "nobody")])
     assert (first.result, second.conflict, gone.missing, gone.error) == ("updated", True, True, None)
     direct = send_bulk(transport, [Action("index", f"{alias}-000001", "b", {})])[0]
