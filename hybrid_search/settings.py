@@ -113,6 +113,11 @@ class Settings(BaseSettings):
         gt=1,
         description="Seconds that one step of the embedding (a few texts, a picture) may take: then its process is killed and started again.",
     )
+    stop_within: float = Field(
+        20.0,
+        gt=0,
+        description="Seconds that a worker told to stop (SIGTERM) may take to finish its running chunks: then it gives them up and ends.",
+    )
     worker_processes: int = Field(0, ge=0, description="Children per worker; 0 is one per core.")
 
     # image intake

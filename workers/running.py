@@ -21,6 +21,7 @@ from workers.app import QUEUES, check_broker, create_app
 from workers.metrics import metrics_served
 from workers.process import warm_up
 from workers.silence import watch_consumer
+from workers.stopping import stop_in_time
 from workers.tracing import trace_tasks
 
 _log = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ def run_worker(settings: Settings, *, beat: bool) -> None:
         without_mingle=True,
         without_heartbeat=True,
     )
+    stop_in_time(worker, settings.stop_within)
     if beat:
         threading.Thread(target=_watch_beat, args=(worker,), name="watch-beat", daemon=True).start()
     threading.Thread(target=watch_consumer, args=(app, worker), name="watch-consumer", daemon=True).start()

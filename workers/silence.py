@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import time
-from contextlib import suppress
 from typing import Any, NoReturn
 
 from celery import Celery
@@ -22,6 +20,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from workers.app import QUEUES
+from workers.stopping import kill_children
 
 _log = logging.getLogger(__name__)
 
@@ -63,11 +62,5 @@ def _waiting(app: Celery) -> bool:
 
 def _begin_anew(worker: Any) -> NoReturn:
     """The same command in the same process: a consumer that is stuck cannot be asked to stop. Work in hand is given up and done again."""
-    children = [process.pid for process in worker.pool._pool._pool]
-    if worker.beat is not None:
-        children.append(worker.beat.pid)
-    for pid in children:
-        with suppress(ProcessLookupError, ChildProcessError):
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+    kill_children(worker)
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

@@ -76,6 +76,21 @@ def test_a_worker_whose_scheduler_dies_stops(shop: CrashShop) -> None:
     assert "the scheduler ended" in (shop.folder / "worker.log").read_text()
 
 
+def test_a_worker_told_to_stop_ends_although_a_child_hangs(tmp_path: Path) -> None:
+    with CrashShop(tmp_path, processes=2, environment={"HYBRID_SEARCH_STOP_WITHIN": "3"}) as shop:
+        shop.load(1_000)
+        shop.start_worker()
+        shop.wait(lambda: shop.done() > 100, "children at work")
+        family = [*shop.children(), shop.beat()]
+        os.kill(family[0], signal.SIGSTOP)
+        assert shop.stop_worker() < 8.0
+        assert "told to stop 3 s ago" in (tmp_path / "worker.log").read_text()
+        assert not any(Path(f"/proc/{pid}").exists() for pid in family)
+        shop.start_worker()
+        shop.wait_done()
+        assert shop.oracle.verdict().ready == 1_000
+
+
 def test_progress_follows_a_running_worker(shop: CrashShop) -> None:
     shop.load(600)
     progress = Progress(window=5.0)

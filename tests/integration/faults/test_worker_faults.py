@@ -15,9 +15,9 @@ pytestmark = pytest.mark.slow
 
 def test_killed_workers_lose_nothing_on_a_server(tmp_path: Path, opensearch_url: str) -> None:
     with CrashShop(tmp_path, processes=2, server_url=opensearch_url) as shop:
-        report = kill_while_embedding(shop, 400, groups=1, terms=1, edits=5, deletions=2, seed=4)
+        report = kill_while_embedding(shop, 400, groups=1, children=1, terms=1, edits=5, deletions=2, seed=4)
         assert (report.verdict.failed, report.verdict.lost, report.verdict.stale) == ((), (), ())
-        assert report.verdict.ready == report.verdict.products == 400 - 2 * 2
+        assert report.verdict.ready == report.verdict.products == 400 - 3 * 2
         assert report.chunks_left == 0
         assert report.extra <= 0.05
         assert report.after_last < 60.0
