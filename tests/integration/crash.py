@@ -242,7 +242,9 @@ def kill_while_embedding(
             shop.start_worker()
         shop.oracle.put((f"p{i:05}", f"thing {i}") for i in range(loaded, loaded + portion))
         loaded += portion
-        goal = len(shop.seen()) + int(chance.random() * (len(shop.oracle.titles) - shop.done()))
+        # From what the encoders began, not from the status: a server's counts are behind, and the goal would never come.
+        seen = shop.seen()
+        goal = len(seen) + int(chance.random() * len(set(shop.oracle.titles.values()) - seen))
         shop.wait(lambda goal=goal: len(shop.seen()) >= goal, f"{goal} products before kill {number + 1}")  # type: ignore[misc]
         living = sorted(shop.oracle.titles)
         shop.oracle.delete(chance.sample(living, deletions))
