@@ -92,15 +92,21 @@ class Attached:
         found = self.server.transport.request("POST", f"/{self.index}/_search", {"size": 10_000}).body["hits"]["hits"]
         return {hit["_id"]: {key: value for key, value in hit["_source"].items() if key != "hybrid"} for hit in found}
 
-    def keyword_results(self) -> list[list[tuple[str, float]]]:
-        """What the shop's own search gives after a merge, with scores."""
-        self.merge()
+    def keyword_results(self, index: str = "") -> list[list[tuple[str, float]]]:
+        """What the shop's own search gives, in this or another index, with scores."""
+        index = index or self.index
+        self.server.transport.request("POST", f"/{index}/_refresh")
         found = []
         for words in QUERIES:
             body = {"size": 100, "query": {"multi_match": {"query": words, "fields": ["title.en^2", "body.html"]}}, "_source": False}
-            hits = self.server.transport.request("POST", f"/{self.index}/_search", body).body["hits"]["hits"]
-            found.append(sorted((hit["_id"], round(hit["_score"], 5)) for hit in hits))
+            hits = self.server.transport.request("POST", f"/{index}/_search", body).body["hits"]["hits"]
+            found.append(sorted((hit["_id"], hit["_score"]) for hit in hits))
         return found
+
+    def versions(self, index: str) -> dict[str, int]:
+        """How often each document was written, by id."""
+        found = self.server.transport.request("POST", f"/{index}/_search", {"size": 10_000, "version": True, "_source": False}).body
+        return {hit["_id"]: hit["_version"] for hit in found["hits"]["hits"]}
 
     def merge(self) -> None:
         """One segment without deleted documents, which count in the scores until then. Closing the index ends its claim on their history."""

@@ -38,15 +38,40 @@ def doc(number: int) -> str:
 
 
 def test_products_are_embedded_where_they_are_and_nothing_of_theirs_changes(attached: Attached) -> None:
+    attached.merge()
     before, results = attached.theirs(), attached.keyword_results()
     noticed = attached.engine.notice()
     assert (noticed.read, noticed.changed, noticed.rejected) == (60, 60, 0)
     attached.embed_all()
     assert attached.states() == {"text_1": {"ready": 60}, "image_1": {"ready": 60}}
     assert attached.theirs() == before
+    attached.merge()
     assert attached.keyword_results() == results
     assert attached.engine.notice().read == 0
     assert attached.engine.look_at_all().changed == 0
+
+
+def test_without_a_merge_scores_are_those_of_an_index_with_as_many_updates_that_change_nothing(attached: Attached) -> None:
+    """Deleted copies count in BM25. Both indexes keep all of theirs: else it would be chance which ones a merge in between takes away."""
+    transport, control = attached.server.transport, attached.server.make(SHOP, count=60, name="control")
+    for index in (attached.index, control):
+        transport.request("PUT", f"/{index}/_settings", {"index.soft_deletes.retention.operations": 1_000_000})
+    untouched = attached.keyword_results()
+    assert attached.keyword_results(control) == untouched
+    attached.engine.notice()
+    attached.embed_all()
+    attached.engine.refresh()
+    written = attached.versions(attached.index)
+    assert len(written) == 60 and min(written.values()) > 1
+    for round_ in range(1, max(written.values())):
+        ids = [id_ for id_, version in written.items() if version > round_]
+        lines = [line for id_ in ids for line in ({"update": {"_id": id_}}, {"doc": {}, "detect_noop": False})]
+        body = b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines)
+        assert not transport.request("POST", f"/{control}/_bulk", body, params={"refresh": "true"}).body["errors"]
+    assert attached.versions(control) == written
+    drifted = attached.keyword_results(control)
+    assert drifted != untouched  # what is compared does move with the updates
+    assert attached.keyword_results() == drifted
 
 
 def test_search_in_place_by_words_vectors_and_filters(attached: Attached) -> None:
