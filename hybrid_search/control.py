@@ -21,6 +21,9 @@ Weight = Annotated[float, Field(ge=0, le=1_000, allow_inf_nan=False)]
 LEG_NAMES = ("bm25", "text", "cross", "image")
 """Keyword match; words → text vectors; words → picture vectors; pictures → picture vectors."""
 
+WRITTEN_BY_COMMANDS = ("active_spaces", "previous_spaces", "prepared_spaces", "encoders", "backfill_per_second")
+"""Members that ``hybrid-search spaces`` writes: whoever replaces the document without naming them keeps them, or weights would undo a cut-over."""
+
 EDIT_TRIES = 20
 """Times that an edit of the document starts over because somebody else wrote."""
 
@@ -133,6 +136,28 @@ def edit_control(store: ControlStore, change: Callable[[dict[str, Any]], None]) 
             if not tries_left:
                 raise
     raise AssertionError("unreachable")
+
+
+def replace_control(store: ControlStore, document: Control, *, expected_version: int | None = None) -> tuple[int, Control]:
+    """Store what ``document`` sets in place of the stored body; members of ``WRITTEN_BY_COMMANDS`` that it does not set stay.
+
+    Returns the new version and document. Raises ``ConflictError`` where the stored version is not ``expected_version``; without one, an
+    edit by somebody else meanwhile is kept in those members and replaced in the others.
+    """
+    given = document.model_dump(mode="json", exclude_unset=True)
+
+    def change(body: dict[str, Any]) -> None:
+        kept = {name: body[name] for name in WRITTEN_BY_COMMANDS if name in body}
+        body.clear()
+        body.update(kept | given)
+
+    if expected_version is None:
+        return edit_control(store, change)
+    _, stored = store.read_control()
+    body = copy.deepcopy(dict(stored))
+    change(body)
+    # what was read is at that version, or the write is refused
+    return store.write_control(body, expected_version=expected_version), parse_control(body)
 
 
 class ControlReader:

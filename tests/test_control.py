@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hybrid_search.control import Control, ControlReader, edit_control, parse_control
+from hybrid_search.control import Control, ControlReader, edit_control, parse_control, replace_control
 from hybrid_search.errors import ConflictError, EngineUnavailable, QueryError
 
 
@@ -74,6 +74,17 @@ def test_an_edit_starts_over_when_somebody_else_wrote() -> None:
     assert edit_control(shelf, lambda body: None)[0] == 3, "no change, no new version"
     with pytest.raises(QueryError, match="fusion"):
         edit_control(shelf, lambda body: body.update(fusion="best"))
+
+
+def test_replacing_the_document_undoes_no_cut_over() -> None:
+    shelf = Shelf()
+    switched = {"active_spaces": {"text": "text_2"}, "previous_spaces": {"text": "text_1"}, "encoders": {"m": "tiny:m"}}
+    shelf.write_control({**switched, "backfill_per_second": 50.0, "fusion": "rrf", "candidates": 50}, expected_version=0)
+    version, control = replace_control(shelf, Control(weights={"bm25": 1.0}))
+    assert (version, control) == (shelf.version, parse_control(shelf.body))
+    assert shelf.body == {**switched, "backfill_per_second": 50.0, "weights": {"bm25": 1.0}}, "what is left out returns to its default"
+    replace_control(shelf, Control(active_spaces={}, backfill_per_second=0.0), expected_version=2)
+    assert shelf.body == {**switched, "active_spaces": {}, "backfill_per_second": 0.0}
 
 
 @pytest.mark.parametrize(

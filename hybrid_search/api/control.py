@@ -9,7 +9,7 @@ from hybrid_search.api.models import ControlReply
 from hybrid_search.api.operations import operation
 from hybrid_search.api.problems import Problem
 from hybrid_search.api.reading import read_json
-from hybrid_search.control import Control, parse_control
+from hybrid_search.control import Control, parse_control, replace_control
 
 blueprint = Blueprint("control", __name__, url_prefix="/v1/control")
 
@@ -32,14 +32,14 @@ def get_control() -> Response:
     problems=(400, 409, 415, 422),
 )
 def put_control() -> Response:
-    """All processes follow within about a second. With `If-Match: "<version>"` it is refused (409) when somebody else wrote meanwhile."""
+    """All processes follow within about a second. With `If-Match: "<version>"` it is refused (409) when somebody else wrote meanwhile.
+
+    Members that are left out return to their defaults, except those that `hybrid-search spaces` writes (`active_spaces`,
+    `previous_spaces`, `prepared_spaces`, `encoders`, `backfill_per_second`): they stay until they are named, so that new weights undo no cut-over.
+    """
     document = read_json(Control)
-    engine = services().engine
     expected = _expected(request.headers.get("If-Match", ""))
-    if expected is None:
-        expected, _ = engine.read_control()
-    version = engine.write_control(document.model_dump(mode="json", exclude_unset=True), expected_version=expected)
-    return _reply(version, document)
+    return _reply(*replace_control(services().engine, document, expected_version=expected))
 
 
 def _expected(given: str) -> int | None:

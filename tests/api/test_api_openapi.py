@@ -80,3 +80,14 @@ def test_control_is_versioned_and_followed(opened: Opener) -> None:
     assert client.get("/v1/control").get_json()["control"]["fusion"] == "min_max"
     assert client.put("/v1/control", json={"weights": {"bm25": -1}}).get_json()["field"] == "weights.bm25"
     assert client.put("/v1/control", json={}, headers={"If-Match": "abc"}).get_json()["field"] == "If-Match"
+
+
+def test_new_weights_undo_no_cut_over(opened: Opener) -> None:
+    client = opened()
+    pinned = {"active_spaces": {"text": "text_1"}, "encoders": {"some-model": "some:spec"}}
+    client.put("/v1/control", json={**pinned, "fusion": "rrf"})
+    for headers in ({}, {"If-Match": '"2"'}):
+        reply = client.put("/v1/control", json={"weights": {"bm25": 1}}, headers=headers).get_json()["control"]
+        assert {name: reply[name] for name in pinned} == pinned
+        assert (reply["fusion"], reply["weights"]) == ("min_max", {"bm25": 1})
+    assert client.put("/v1/control", json={"active_spaces": {}}).get_json()["control"]["active_spaces"] == {}

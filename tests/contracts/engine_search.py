@@ -6,6 +6,7 @@ Expected scores come from the formulas (BM25 as in Lucene 9, cosine), expected s
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -404,6 +405,17 @@ class LifeContract:
         write(engine, CATALOGUE)
         reply = engine.search(SearchPlan((keyword("red"),), timeout=0.0))
         assert set(reply.failed) | set(reply.legs) == {"bm25"}
+
+    def test_each_answered_leg_tells_the_engines_own_time(self, engine: Engine) -> None:
+        write(engine, CATALOGUE, vectors=VectorContract.VECTORS)
+        plan = SearchPlan((keyword("red"), VectorLeg("knn", SPACE.key, unit(1, 0, 0, 0), 3), AllLeg("all", 3)))
+        engine.search(plan)  # a server's first search of an index may load it
+        started = time.perf_counter()
+        seconds = [engine.search(plan).leg_seconds for _ in range(20)]
+        took = time.perf_counter() - started
+        assert {tuple(sorted(told)) for told in seconds} == {("all", "bm25", "knn")}
+        # servers tell whole milliseconds, of legs that they may answer side by side
+        assert all(0 <= value <= took + 0.001 for told in seconds for value in told.values())
 
 
 class SearchContract(KeywordContract, VectorContract, FilterContract, FacetContract, LifeContract):
