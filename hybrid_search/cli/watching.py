@@ -17,8 +17,10 @@ SAMPLE_SECONDS = 2.0
 
 def show_status(engine: Engine, *, as_json: bool) -> None:
     """Print the counts of an engine and, while something is pending, the rate and the time left."""
-    with suppress(EngineUnavailable):  # nobody indexes now: the counts are told all the same
-        engine.refresh(timeout=SAMPLE_SECONDS)
+    loading = engine.status().details.get("loading", False)
+    if not loading:  # which a refresh would slow down
+        with suppress(EngineUnavailable):  # nobody indexes now: the counts are told all the same
+            engine.refresh(timeout=SAMPLE_SECONDS)
     watched = Progress()
     reading = watched.observe(engine.status())
     if reading.pending:
@@ -42,6 +44,8 @@ def show_status(engine: Engine, *, as_json: bool) -> None:
         )
         return
     say(f"[bold]{status.products}[/bold] products, change {status.seq} ({status.indexed_seq} searchable)")
+    if loading:
+        say("  [yellow]a first load is under way: what it writes is counted every half minute, and searchable at its end[/yellow]")
     for key, counts in status.states.items():
         say(f"  {key:<10} " + "  ".join(f"{state.value} {counts.get(state, 0)}" for state in State))
     say(f"  chunks     queued {status.queue.queued}  running {status.queue.running}")

@@ -227,3 +227,16 @@ def test_a_write_waits_for_as_long_as_a_block_lasts(engine: ClusterEngine, monke
     engine.server.transport.request("PUT", f"/{index}/_block/write")
     with pytest.raises(EngineUnavailable, match="Writes are blocked"):
         engine.put([write("b")])
+
+
+def test_changes_after_a_reindex_are_seen_although_their_numbers_were_used_before(engine: ClusterEngine) -> None:
+    for price in range(5):
+        engine.put([write("a", price=float(price))], refresh=True)
+    reached = engine.status().seq
+    done = reindex(engine.server, files(engine), shards=1, replicas=0)
+    engine.server.transport.request("PUT", f"/{done.new}/_settings", {"index.refresh_interval": "60s"})
+    engine.put([write(f"b{n}") for n in range(reached - 1)])  # the copy of "a" was the new index's first change
+    status = engine.status()
+    assert status.seq == reached
+    assert (status.products, status.indexed_seq) == (reached, reached)
+    assert engine.search(PLAN).seq == reached

@@ -31,7 +31,7 @@ def open_chunks(server: Server, *, at_most: int, size: int, now: float, backfill
     spaces = read_spaces(server).fields
     if count >= at_most or not spaces:
         return []
-    refresh(server, server.indices.products)
+    server.look()
     opened: list[Chunk] = []
     while count + len(opened) < at_most:
         room = min(at_most - count - len(opened), CHUNKS_PER_PASS)

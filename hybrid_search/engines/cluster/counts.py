@@ -27,8 +27,8 @@ class Counts:
 
 
 def read_counts(server: Server, *, now: float) -> Counts:
-    """Counts of what is searchable: what this process wrote always is, what others wrote within a second or so."""
-    server.see(server.indices.products, server.indices.chunks)
+    """Counts of what is searchable: of the products, what was at the last ``Server.look``."""
+    server.see(server.indices.chunks)
     spaces = read_spaces(server).fields
     counted = {"size": 0, "track_total_hits": True, "aggs": _state_counts(spaces)}
     queued = {"size": 0, "query": IS_CHUNK, "aggs": {"queued": _queue(_QUEUED), "running": _queue(_RUNNING)}}

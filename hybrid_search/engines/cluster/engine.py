@@ -16,7 +16,7 @@ from hybrid_search.engines.cluster.chunk_opening import open_chunks
 from hybrid_search.engines.cluster.counts import read_counts
 from hybrid_search.engines.cluster.legs import Searchable
 from hybrid_search.engines.cluster.searching import answer
-from hybrid_search.engines.cluster.server import Server
+from hybrid_search.engines.cluster.server import Sequenced, Server
 from hybrid_search.types import (
     Chunk,
     Document,
@@ -61,7 +61,7 @@ class ClusterEngine:
         self._policy = RetryPolicy(max_attempts, retry_pause)
         self._exact_up_to = knn_exact_up_to
         self._now = clock
-        self._seen = 0
+        self._seen = Sequenced("", 0)
         self._known: tuple[float, Searchable] | None = None
 
     # Catalog
@@ -162,34 +162,42 @@ class ClusterEngine:
     def search(self, plan: SearchPlan) -> EngineReply:
         if plan.timeout is not None and plan.timeout <= 0:
             late = f"timeout: the search's {plan.timeout:g} s had passed"
-            return EngineReply({}, 0, "eq", (), None, self._seen, {leg.name: late for leg in plan.legs})
+            return EngineReply({}, 0, "eq", (), None, self._seen.number, {leg.name: late for leg in plan.legs})
         started = time.monotonic()
         self._learn(plan.timeout)
         if plan.timeout is not None:
             plan = replace(plan, timeout=max(plan.timeout - (time.monotonic() - started), 0.001))
-        return answer(self.server.transport, self.server.dialect, self._searchable(), plan, self._seen)
+        return answer(self.server.transport, self.server.dialect, self._searchable(), plan, self._seen.number)
 
     def refresh(self, timeout: float = 30.0) -> int:
-        seq = self.server.sequence()
+        written = self.server.sequence()
         self.server.refresh(timeout=timeout)
-        self._seen = max(self._seen, seq)
+        if self._seen.index != written.index or self._seen.number < written.number:
+            self._seen = written
         self._known = None
-        return seq
+        return written.number
 
     def status(self) -> EngineStatus:
-        seq = self.server.sequence()
-        if seq != self._seen:
-            self.server.refresh()
-            self._seen = seq
+        written = self.server.sequence()
+        held_back = False
+        if written != self._seen:
+            held_back = not self.server.look()
+            if not held_back:
+                self._seen = written
         counts = read_counts(self.server, now=self._now())
         return EngineStatus(
             name=self.name,
             products=counts.products,
             states=counts.states,
             queue=counts.queue,
-            seq=seq,
-            indexed_seq=self._seen,
-            details={"server": self.server.dialect.server, "url": self.server.transport.url, "index": self.server.indices.products},
+            seq=written.number,
+            indexed_seq=self._seen.number if self._seen.index == written.index else 0,
+            details={
+                "server": self.server.dialect.server,
+                "url": self.server.transport.url,
+                "index": self.server.indices.products,
+                **({"loading": True} if held_back else {}),
+            },
         )
 
     def close(self) -> None:

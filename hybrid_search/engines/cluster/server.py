@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from hybrid_search.engines.cluster.dialect import Codec, Dialect
 from hybrid_search.engines.cluster.layout import Indices
@@ -16,6 +17,16 @@ MGET = 500
 """Documents per ``_mget``."""
 WITHOUT_VECTORS = {"_source_excludes": "hybrid.vec_*"}
 """URL parameters of every read that does not ask for vectors."""
+LOADING_LOOK = 30.0
+"""Seconds between two refreshes by a process that only looks on, while a first load has turned the server's own off: each of them makes
+segments that the load saves."""
+
+
+class Sequenced(NamedTuple):
+    """A change by its number, which says nothing in another index: a reindex begins to count anew."""
+
+    index: str
+    number: int
 
 
 @dataclass(slots=True)
@@ -28,6 +39,7 @@ class Server:
     codec: Codec = "float"
     _written: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _looked: float = field(default_factory=time.monotonic)
 
     def wrote(self, *indices: str) -> None:
         """Say that something was written; called after the server's acknowledgement."""
@@ -48,6 +60,20 @@ class Server:
     def refresh(self, timeout: float | None = None) -> None:
         """Make searchable what anybody wrote to the products. Raises ``EngineUnavailable`` on time-out."""
         self.transport.request("POST", f"/{self.indices.products}/_refresh", timeout=timeout)
+
+    def look(self) -> bool:
+        """``refresh`` for whoever watches the products: during a first load only every ``LOADING_LOOK`` seconds. Whether it was done."""
+        if time.monotonic() - self._looked < LOADING_LOOK and self._loading():
+            return False
+        self.refresh()
+        self._looked = time.monotonic()
+        return True
+
+    def _loading(self) -> bool:
+        """Whether the server refreshes the products by itself no more (``bulk_loading``)."""
+        path, name = f"/{self.indices.products}/_settings", "index.refresh_interval"
+        found = self.transport.request("GET", path, params={"flat_settings": "true"}).body.values()
+        return any(one["settings"].get(name) == "-1" for one in found)
 
     def get(self, index: str, id_: str, *, timeout: float | None = None) -> dict[str, Any] | None:
         """One document as the server gives it (``_source``, ``_seq_no``, ``_primary_term``), at once after its write; ``None`` if missing."""
@@ -73,8 +99,8 @@ class Server:
                     found[document["_id"]] = document
         return found
 
-    def sequence(self) -> int:
-        """The number of the last acknowledged change of the products: over all shards, how many changes there were."""
+    def sequence(self) -> Sequenced:
+        """The last acknowledged change of the products: over all shards, how many changes there were."""
         reply = self.transport.request("GET", f"/{self.indices.products}/_stats/docs", params={"level": "shards"})
         copies: Sequence[dict[str, Any]] = [
             copy
@@ -83,7 +109,7 @@ class Server:
             for copy in shard
             if copy["routing"]["primary"]
         ]
-        return sum(int(copy["seq_no"]["max_seq_no"]) + 1 for copy in copies)
+        return Sequenced("".join(sorted(reply.body["indices"])), sum(int(copy["seq_no"]["max_seq_no"]) + 1 for copy in copies))
 
 
 def raise_item(error: Any, what: str) -> None:
