@@ -21,6 +21,7 @@ from hybrid_search.evaluation.engines import ENGINES
 from hybrid_search.evaluation.fields import reduced
 from hybrid_search.evaluation.maps import Pairs, Projection, foreign_projection, own_projection
 from hybrid_search.evaluation.sets import EvaluationSet
+from hybrid_search.evaluation.settling import settle
 from hybrid_search.indexing.parts import part_hashes
 from hybrid_search.indexing.spaces import CROSS, default_spaces
 from hybrid_search.product import Product
@@ -121,6 +122,7 @@ def _build(builder: _Builder, evaluation: EvaluationSet, fields: Sequence[str], 
             whole = {product.id: product for product in evaluation.products}
             _write(engine, held[CROSS], {id_: projection(rows, whole[id_]) for id_, rows in pictures.items()}, parts_of)
     engine.refresh(_REFRESH)
+    settle(engine)
     return BuiltIndex(_search_parts(builder), held, tuple(p.id for p in products), bool(texts), tuple(builder.notes))
 
 

@@ -11,9 +11,9 @@ from hybrid_search.engines.base import Engine
 from hybrid_search.engines.cluster.engine import ClusterEngine
 from hybrid_search.engines.cluster.server import Server
 from hybrid_search.engines.embedded import EmbeddedEngine
+from hybrid_search.evaluation.settling import settle
 from tests.contracts.conftest import ENGINES, SERVERS, empty
 from tests.contracts.engine_search import SearchContract
-from tests.settling import settle
 
 
 @pytest.fixture(params=ENGINES)

@@ -21,6 +21,7 @@ from hybrid_search.engines.elasticsearch import open_elasticsearch
 from hybrid_search.engines.embedded import EmbeddedEngine
 from hybrid_search.engines.opensearch import open_opensearch
 from hybrid_search.evaluation.sets import read_products
+from hybrid_search.evaluation.settling import settle
 from hybrid_search.product import Product
 from hybrid_search.types import (
     AllLeg,
@@ -40,7 +41,6 @@ from hybrid_search.types import (
     VectorLeg,
     VectorWrite,
 )
-from tests.settling import settle
 
 OPENERS: Mapping[str, Callable[..., ClusterEngine]] = {"opensearch": open_opensearch, "elasticsearch": open_elasticsearch}
 TEXT = Space("text", 1, 48, "text", "model", {"text": "model"})

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from hybrid_search.errors import EngineUnavailable
-from hybrid_search.search_server import Cluster, SearchServer, start_node
+from hybrid_search.search_server import SearchServer, start_node
 from hybrid_search.search_server import node as node_module
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -165,27 +165,6 @@ def test_a_node_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) 
         start_node("elasticsearch")
     assert seen[0].pid == 0
     assert not seen[0].plan.scrap.exists()
-
-
-@pytest.mark.slow
-def test_three_nodes_lose_one_and_get_it_back(opensearch_cluster: Cluster) -> None:
-    first, _, third = opensearch_cluster.nodes
-    settings = {"settings": {"number_of_shards": 3, "number_of_replicas": 1}}
-    assert ask(first.url, "PUT", "/spread", settings)["acknowledged"]
-    assert ask(first.url, "GET", "/_cluster/health?wait_for_status=green&timeout=30s")["number_of_nodes"] == 3
-    assert ask(first.url, "PUT", "/spread/_doc/1?refresh=true", {"a": 1})["result"] == "created"
-
-    third.kill()
-    assert eventually(lambda: ask(first.url, "GET", "/_cluster/health")["number_of_nodes"] == 2)
-    assert ask(first.url, "GET", "/spread/_doc/1")["found"]
-
-    registered = ask(first.url, "PUT", "/_snapshot/kept", {"type": "fs", "settings": {"location": "kept"}})
-    assert registered == {"acknowledged": True}
-
-    third.start()
-    health = ask(first.url, "GET", "/_cluster/health?wait_for_status=green&wait_for_nodes=3&timeout=60s")
-    assert (health["number_of_nodes"], health["status"]) == (3, "green")
-    ask(first.url, "DELETE", "/spread")
 
 
 SHARED = """

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 
 from hybrid_search.engines.cluster.engine import ClusterEngine
+from hybrid_search.evaluation.settling import settle
 from hybrid_search.search_server import Cluster
 from hybrid_search.search_server.node import free_port
 from tests.integration.crash import ROOT, CrashShop
@@ -162,7 +163,8 @@ def _restore(shop: CrashShop, cluster: Cluster, url: str, queries: list[str]) ->
     assert isinstance(shop.engine, ClusterEngine)
     ask = shop.engine.server.transport.request
     shop.stop_worker()
-    shop.engine.refresh()
+    ask("GET", "/_cluster/health", params={"wait_for_status": "green", "wait_for_nodes": str(len(cluster.nodes)), "timeout": "60s"}, timeout=70.0)
+    settle(shop.engine)  # primary and replica count other deleted products otherwise, and answers depend on which one is asked
     before = {query: _answer(url, query) for query in queries}
     ask("PUT", "/_snapshot/faults", {"type": "fs", "settings": {"location": str(cluster.repository)}})
     named = {"indices": f"{shop.prefix}-*", "include_global_state": False}

@@ -6,6 +6,7 @@ import time
 
 from hybrid_search.engines.base import Engine
 from hybrid_search.engines.cluster.engine import ClusterEngine
+from hybrid_search.errors import EngineError
 
 PATIENCE = 90.0
 EVERY = 2.0
@@ -16,6 +17,8 @@ def settle(engine: Engine) -> None:
 
     A merge keeps deleted documents as long as a recovery could ask for their history. A young index forgets that claim when it is closed
     and opened; one that has written it down renews it by itself every 30 seconds, counted from its opening.
+
+    For an index that nobody else uses. An engine without such statistics is left alone. Raises ``EngineError`` when it takes too long.
     """
     if not isinstance(engine, ClusterEngine):
         return
@@ -31,5 +34,11 @@ def settle(engine: Engine) -> None:
         deleted = transport.request("GET", f"/{index}/_stats/docs").body["_all"]["primaries"]["docs"]["deleted"]
         if not deleted:
             return
-        assert time.monotonic() < deadline, f"{deleted} deleted documents are still counted in {index}"
+        if time.monotonic() > deadline:
+            raise EngineError(
+                f"{deleted} deleted documents are still counted in {index} after {PATIENCE:g} s of merging.",
+                field="index",
+                value=index,
+                remedy="See that nobody else writes to it, and try again.",
+            )
         time.sleep(EVERY)
