@@ -163,7 +163,12 @@ def _restore(shop: CrashShop, cluster: Cluster, url: str, queries: list[str]) ->
     assert isinstance(shop.engine, ClusterEngine)
     ask = shop.engine.server.transport.request
     shop.stop_worker()
-    ask("GET", "/_cluster/health", params={"wait_for_status": "green", "wait_for_nodes": str(len(cluster.nodes)), "timeout": "60s"}, timeout=70.0)
+    ask(
+        "GET",
+        "/_cluster/health",
+        params={"wait_for_status": "green", "wait_for_nodes": str(len(cluster.nodes)), "timeout": "60s"},
+        timeout=70.0,
+    )
     settle(shop.engine)  # primary and replica count other deleted products otherwise, and answers depend on which one is asked
     before = {query: _answer(url, query) for query in queries}
     ask("PUT", "/_snapshot/faults", {"type": "fs", "settings": {"location": str(cluster.repository)}})
