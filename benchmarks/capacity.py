@@ -23,6 +23,7 @@ from hybrid_search.engines.base import ProductWrite
 from hybrid_search.engines.cluster.engine import ClusterEngine
 from hybrid_search.engines.cluster.indices import remove_all
 from hybrid_search.engines.opensearch import open_opensearch
+from hybrid_search.evaluation.settling import settle
 from hybrid_search.planning.constants import Constants
 from hybrid_search.planning.model import Shop, product_bytes, search_cpu_ms
 from hybrid_search.product import Product
@@ -79,15 +80,11 @@ def cpu_seconds(pid: int) -> float:
 
 
 def store_bytes(engine: ClusterEngine) -> int:
-    """Bytes of one segment of living products: a merge keeps deleted ones until the index has renewed its claim on history (30 s)."""
+    """Bytes of one segment of living products."""
+    settle(engine)
     server, name = engine.server.transport, engine.server.indices.products
-    while True:
-        for step, params in (("_flush", {"force": "true"}), ("_forcemerge", {"max_num_segments": "1"}), ("_refresh", {})):
-            server.request("POST", f"/{name}/{step}", params=params, timeout=900)
-        primaries = server.request("GET", f"/{name}/_stats/store,docs").body["_all"]["primaries"]
-        if not primaries["docs"]["deleted"]:
-            return int(primaries["store"]["size_in_bytes"])
-        time.sleep(5)
+    server.request("POST", f"/{name}/_flush", params={"force": "true"}, timeout=900)
+    return int(server.request("GET", f"/{name}/_stats/store").body["_all"]["primaries"]["store"]["size_in_bytes"])
 
 
 def measure(node: SearchServer, count: int) -> Measured:

@@ -9,6 +9,8 @@ from hybrid_search.engines.cluster.engine import ClusterEngine
 from hybrid_search.errors import EngineError
 
 PATIENCE = 90.0
+"""Seconds after the first merge: three renewals of the claim."""
+MERGING = 900.0
 EVERY = 2.0
 
 
@@ -23,17 +25,18 @@ def settle(engine: Engine) -> None:
     if not isinstance(engine, ClusterEngine):
         return
     transport, index = engine.server.transport, engine.server.indices.products
-    deadline = time.monotonic() + PATIENCE
     transport.request("POST", f"/{index}/_flush")
     transport.request("POST", f"/{index}/_close")
     transport.request("POST", f"/{index}/_open", params={"wait_for_active_shards": "1"})
+    deadline = None
     while True:
         transport.request("POST", f"/{index}/_flush")
-        transport.request("POST", f"/{index}/_forcemerge", params={"max_num_segments": "1"})
+        transport.request("POST", f"/{index}/_forcemerge", params={"max_num_segments": "1"}, timeout=MERGING)
         engine.refresh()
         deleted = transport.request("GET", f"/{index}/_stats/docs").body["_all"]["primaries"]["docs"]["deleted"]
         if not deleted:
             return
+        deadline = deadline or time.monotonic() + PATIENCE
         if time.monotonic() > deadline:
             raise EngineError(
                 f"{deleted} deleted documents are still counted in {index} after {PATIENCE:g} s of merging.",
