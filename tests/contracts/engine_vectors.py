@@ -93,6 +93,13 @@ class VectorsContract:
             engine.write_vectors([vectors("a", TEXT, ("t1",)), VectorWrite("b", "text_1", ("t1",), rows(1, 2))])
         assert state(engine, "a", TEXT) is State.PENDING
 
+    def test_a_space_of_texts_takes_one_vector_of_a_product(self, engine: Engine) -> None:
+        engine.add_space(TEXT)
+        engine.put([write("a")])
+        with pytest.raises(ConflictError, match=r"2 vectors of 'a'.*text_1"):
+            engine.write_vectors([VectorWrite("a", "text_1", ("t1",), rows(2, 3))])
+        assert state(engine, "a", TEXT) is State.PENDING
+
     def test_not_a_number_is_no_vector(self, engine: Engine) -> None:
         engine.add_space(TEXT)
         engine.put([write("a")])

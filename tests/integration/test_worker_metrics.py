@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +26,7 @@ from hybrid_search.settings import Settings, load_settings
 from hybrid_search.telemetry.metrics import SPECS
 from hybrid_search.telemetry.traces import start_tracing, stop_tracing
 from hybrid_search.types import State
+from tests.integration.own_group import own_group
 from workers.app import feed_requester
 
 pytestmark = pytest.mark.slow
@@ -86,22 +86,8 @@ def worker(settings: Settings, port: int, log: Path, *options: str, **variables:
         "HYBRID_SEARCH_LOG_FORMAT": "json",
         "OMP_NUM_THREADS": "1",
     }
-    with log.open("ab") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "hybrid_search", "worker", "--processes", "2", *options],
-            env={**os.environ, **environment, **variables},
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
+    with own_group("hybrid_search", ["worker", "--processes", "2", *options], environment | variables, log) as process:
         yield process
-    finally:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            process.poll()
-        process.wait()
 
 
 def wait(condition: Callable[[], bool], what: str, log: Path, seconds: float = 90.0) -> None:

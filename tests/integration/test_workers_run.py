@@ -25,6 +25,7 @@ from hybrid_search.product import Product
 from hybrid_search.redis_server import RedisServer
 from hybrid_search.settings import Settings, load_settings
 from hybrid_search.types import Priority, State
+from tests.integration.own_group import own_group
 from workers.app import feed_requester
 
 COLORS = ("red", "green", "blue", "orange", "purple")
@@ -42,22 +43,8 @@ def worker(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
         "HYBRID_SEARCH_ALIGN_PAIRS": "25",
         "OMP_NUM_THREADS": "1",
     }
-    with log.open("ab") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "hybrid_search", "worker", "--beat"],
-            env={**os.environ, **environment},
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
+    with own_group("hybrid_search", ["worker", "--beat"], environment, log) as process:
         yield process
-    finally:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            process.poll()
-        process.wait()
 
 
 def draw(path: Path, color: str, shape: str) -> Path:

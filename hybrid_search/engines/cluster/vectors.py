@@ -15,7 +15,7 @@ from hybrid_search.engines.cluster.entries import Change, Ledger, difference, re
 from hybrid_search.engines.cluster.layout import OWN, STATES
 from hybrid_search.engines.cluster.rewriting import require_written, rewrite
 from hybrid_search.engines.cluster.server import Server
-from hybrid_search.errors import ConflictError
+from hybrid_search.engines.fitting import require_fit
 from hybrid_search.types import FloatMatrix, Space, State, VectorWrite, WriteResult
 
 
@@ -25,7 +25,7 @@ def write_vectors(server: Server, writes: Sequence[VectorWrite], *, now: float) 
     fields = {space.key: field for field, space in known.fields.items()}
     by_product: dict[str, list[int]] = {}
     for number, write in enumerate(writes):
-        _check(write, known.fields.get(fields.get(write.space, "")))
+        require_fit(write, known.fields.get(fields.get(write.space, "")))
         by_product.setdefault(write.product_id, []).append(number)
     results: list[WriteResult | None] = [None] * len(writes)
 
@@ -118,31 +118,6 @@ def _clean(server: Server, field: str) -> None:
         if len(hits) < PAGE:
             return
         after = hits[-1]["sort"]
-
-
-def _check(write: VectorWrite, space: Space | None) -> None:
-    """Raises ``ConflictError`` where the vectors do not fit. A space dropped meanwhile is no error: the write will find no entry."""
-    vectors = write.vectors
-    if space is not None and (vectors.ndim != 2 or vectors.shape[1] != space.dim):
-        raise ConflictError(
-            f"Vectors of {write.product_id!r} have shape {vectors.shape}, space {space.key} takes (m, {space.dim}).",
-            field=space.key,
-            value=vectors.shape,
-            remedy="Make a new space for a model of another dimension.",
-        )
-    if space is not None and space.part == "text" and len(vectors) > 1:
-        raise ConflictError(
-            f"There are {len(vectors)} vectors of {write.product_id!r} for space {space.key}, which takes one per product.",
-            field=space.key,
-            value=vectors.shape,
-            remedy="Pool them into one; only a space of pictures takes several.",
-        )
-    if not np.isfinite(vectors).all():
-        raise ConflictError(
-            f"A vector of {write.product_id!r} for space {write.space} holds NaN or infinity.",
-            field=write.space,
-            remedy="Check the model and its precision.",
-        )
 
 
 def _result(write: VectorWrite, result: WriteResult | None, error: str | None) -> WriteResult:

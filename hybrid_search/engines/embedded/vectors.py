@@ -9,8 +9,8 @@ import numpy as np
 
 from hybrid_search.engines.embedded.connection import Database
 from hybrid_search.engines.embedded.rows import dumps, id_list, last_seq, next_seq, read_spaces, slots_by_id
-from hybrid_search.errors import ConflictError
-from hybrid_search.types import FloatMatrix, Space, State, VectorWrite, WriteResult
+from hybrid_search.engines.fitting import require_fit
+from hybrid_search.types import FloatMatrix, State, VectorWrite, WriteResult
 
 _STORED = np.dtype("<f4")
 
@@ -20,7 +20,7 @@ def write_vectors(db: Database, writes: Sequence[VectorWrite], *, now: float) ->
     with db.write() as connection:
         spaces = {space.key: space for space in read_spaces(connection)}
         for write in writes:
-            _check(write, spaces.get(write.space))
+            require_fit(write, spaces.get(write.space))
         slots = slots_by_id(connection, {write.product_id for write in writes})
         seq = last_seq(connection) + 1
         results = [_write_one(connection, write, slots.get(write.product_id), seq, now) for write in writes]
@@ -48,24 +48,6 @@ def remove_vectors(connection: sqlite3.Connection, pairs: Iterable[tuple[int, st
         [(seq, slot, space) for slot, space in pairs],
     )
     return max(removed.rowcount, 0)
-
-
-def _check(write: VectorWrite, space: Space | None) -> None:
-    """Raises ``ConflictError`` where the vectors do not fit. A space dropped meanwhile is no error: the write will find no entry."""
-    vectors = write.vectors
-    if space is not None and (vectors.ndim != 2 or vectors.shape[1] != space.dim):
-        raise ConflictError(
-            f"Vectors of {write.product_id!r} have shape {vectors.shape}, space {space.key} takes (m, {space.dim}).",
-            field=space.key,
-            value=vectors.shape,
-            remedy="Make a new space for a model of another dimension.",
-        )
-    if not np.isfinite(vectors).all():
-        raise ConflictError(
-            f"A vector of {write.product_id!r} for space {write.space} holds NaN or infinity.",
-            field=write.space,
-            remedy="Check the model and its precision.",
-        )
 
 
 def _write_one(connection: sqlite3.Connection, write: VectorWrite, slot: int | None, seq: int, now: float) -> WriteResult:
