@@ -1,11 +1,11 @@
-"""Bulk bodies and bulk writes beside opensearch-py's own: items per CPU second, bytes, and both on the same server, turn by turn.
+"""Bulk bodies and bulk writes beside the clients' own: items per CPU second, bytes, and both on the same server, turn by turn.
 
-    python benchmarks/server_bulk.py [--items 2000] [--dim 512] [--turns 5] [--url http://127.0.0.1:9200] [--json FILE]
+    python benchmarks/server_bulk.py [--items 2000] [--dim 512] [--turns 5] [--opensearch URL] [--elasticsearch URL] [--json FILE]
 
 Turns go A B B A, where A is opensearch-py's way (its default serializer, fed with ``row.tolist()``, which also stands in what is timed)
 and B ours; a control runs A against A in the same way. Ratios are medians over the turns, of CPU time for bodies and of wall time on the
-server. With ``--url`` both write the same documents into fresh indices on it: opensearch-py by ``helpers.streaming_bulk``, 500 items a
-request, its default; ours by ``stream_bulk``.
+server. With the URL of a server both write the same documents into fresh indices on it: its client by ``helpers.streaming_bulk``, 500
+items a request, the default; ours by ``stream_bulk``.
 """
 
 from __future__ import annotations
@@ -14,18 +14,23 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import elasticsearch
+import elasticsearch.helpers
 import numpy as np
 import opensearchpy
-from opensearchpy import helpers
+import opensearchpy.helpers
 from opensearchpy.serializer import JSONSerializer
 
 from hybrid_search.engines.cluster.bulk import Action, stream_bulk
 from hybrid_search.engines.cluster.bulk_body import encode
+from hybrid_search.engines.cluster.dialect import ProductName
 from hybrid_search.engines.cluster.reaching import access
+from hybrid_search.engines.cluster.transport import Transport
+from hybrid_search.engines.elasticsearch.transport import ElasticsearchTransport
 from hybrid_search.engines.opensearch.transport import OpenSearchTransport
 from hybrid_search.types import FloatMatrix
 
@@ -78,11 +83,18 @@ def turns(a: Run, b: Run, count: int) -> dict[str, float]:
     }
 
 
-def on_server(url: str, rows: FloatMatrix) -> tuple[Run, Run, Callable[[], dict[str, float]]]:
-    client = opensearchpy.OpenSearch(url, timeout=120)
-    transport = OpenSearchTransport(access("opensearch", url))
+def on_server(product: ProductName, url: str, rows: FloatMatrix) -> tuple[Run, Run, Callable[[], dict[str, float]]]:
+    client: Any
+    transport: Transport
+    streaming_bulk: Callable[..., Iterable[tuple[bool, Any]]]
+    if product == "opensearch":
+        client, transport = opensearchpy.OpenSearch(url, timeout=120), OpenSearchTransport(access(product, url))
+        streaming_bulk = opensearchpy.helpers.streaming_bulk
+    else:
+        client, transport = elasticsearch.Elasticsearch(url, request_timeout=120), ElasticsearchTransport(access(product, url))
+        streaming_bulk = elasticsearch.helpers.streaming_bulk
     cpu_seconds: dict[str, list[float]] = {"theirs": [], "ours": []}
-    body = {
+    made: dict[str, Any] = {
         "settings": {"number_of_replicas": 0, "refresh_interval": "-1"},
         "mappings": {"properties": {"title": {"type": "text"}, "vec": {"type": "float", "index": False, "doc_values": False}}},
         "aliases": {INDEX: {}},
@@ -90,7 +102,7 @@ def on_server(url: str, rows: FloatMatrix) -> tuple[Run, Run, Callable[[], dict[
 
     def fresh() -> None:
         client.indices.delete(index=f"{INDEX}-000001", ignore_unavailable=True)
-        client.indices.create(index=f"{INDEX}-000001", body=body)
+        transport.request("PUT", f"/{INDEX}-000001", made)
 
     def timed(name: str, write: Callable[[], int]) -> Run:
         def run() -> float:
@@ -110,7 +122,7 @@ def on_server(url: str, rows: FloatMatrix) -> tuple[Run, Run, Callable[[], dict[
             {"_op_type": "create", "_index": INDEX, "_id": str(number), "_source": {"title": title(number), "vec": row.tolist()}}
             for number, row in enumerate(rows)
         )
-        return sum(ok for ok, _ in helpers.streaming_bulk(client, documents))
+        return sum(ok for ok, _ in streaming_bulk(client, documents))
 
     def ours() -> int:
         actions = (Action("create", INDEX, str(number), {"title": title(number), "vec": row}) for number, row in enumerate(rows))
@@ -124,7 +136,8 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=2_000)
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--url", help="an OpenSearch to write to")
+    parser.add_argument("--opensearch", metavar="URL", help="an OpenSearch to write to")
+    parser.add_argument("--elasticsearch", metavar="URL", help="an Elasticsearch to write to")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     rows = np.random.default_rng(11).standard_normal((given.items, given.dim), dtype=np.float32)
@@ -135,14 +148,16 @@ def main() -> None:
         "bodies, A/A control": turns(a, a, given.turns),
         "bytes ratio": our_bodies(rows) / theirs_bodies(rows),
     }
-    if given.url:
-        theirs, ours, used = on_server(given.url, rows)
-        results["server"] = turns(theirs, ours, given.turns)
-        results["server, client CPU seconds"] = used()
-        results["server, A/A control"] = turns(theirs, theirs, given.turns)
+    servers: dict[ProductName, str | None] = {"opensearch": given.opensearch, "elasticsearch": given.elasticsearch}
+    for product, url in servers.items():
+        if url:
+            theirs, ours, used = on_server(product, url, rows)
+            results[product] = turns(theirs, ours, given.turns)
+            results[f"{product}, client CPU seconds"] = used()
+            results[f"{product}, A/A control"] = turns(theirs, theirs, given.turns)
     for name, result in results.items():
         shown = " ".join(f"{key} {value:.3f}" for key, value in result.items()) if isinstance(result, dict) else f"{result:.3f}"
-        print(f"{name:27} {shown}")
+        print(f"{name:32} {shown}")
     if given.json:
         given.json.write_text(json.dumps(results, indent=1) + "\n")
 
