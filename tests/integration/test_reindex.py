@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -20,7 +21,7 @@ from hybrid_search.engines.cluster.indices import behind_aliases, read_templates
 from hybrid_search.engines.cluster.mappings import MappingFile, load_mappings
 from hybrid_search.engines.cluster.reindexing import reindex, return_to
 from hybrid_search.engines.cluster.server import Server
-from hybrid_search.engines.cluster.transport import ServerError
+from hybrid_search.engines.cluster.transport import Reply, ServerError, Transport
 from hybrid_search.engines.elasticsearch import open_elasticsearch
 from hybrid_search.engines.opensearch import open_opensearch
 from hybrid_search.errors import EngineUnavailable, NotFoundError
@@ -240,3 +241,62 @@ def test_changes_after_a_reindex_are_seen_although_their_numbers_were_used_befor
     assert status.seq == reached
     assert (status.products, status.indexed_seq) == (reached, reached)
     assert engine.search(PLAN).seq == reached
+
+
+def test_a_space_added_during_the_copy_comes_along(engine: ClusterEngine) -> None:
+    for start in range(0, 1_000, 500):
+        engine.put([write(f"p{n:04}") for n in range(start, start + 500)])
+    added: list[str] = []
+
+    def add(done: int, total: int) -> None:
+        if not added:
+            engine.add_space(TEXT)
+            added.extend(result.result for result in engine.write_vectors([vectors(id_, TEXT, ("t1",)) for id_ in ("p0000", "p0999")]))
+
+    done = reindex(engine.server, files(engine), shards=1, replicas=0, progress=add)
+    assert added == ["updated", "updated"]
+    assert done.products == 1_000
+    engine.refresh()
+    assert engine.search(SearchPlan((VectorLeg("knn", "text_1", rows(1, 3)[0], 5),))).legs["knn"].ids == ("p0000", "p0999")
+
+
+@dataclass
+class Recording:
+    """A transport that notes what is asked."""
+
+    inner: Transport
+    asked: list[tuple[str, Any]] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return self.inner.url
+
+    def request(self, method: str, path: str, body: Any = None, **options: Any) -> Reply:
+        self.asked.append((path, body))
+        return self.inner.request(method, path, body, **options)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+def test_deletions_in_the_last_moment_cost_a_look_at_their_neighbours_only(engine: ClusterEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under the block writers wait: what is done there must not grow with the catalogue."""
+    ids = [*(f"p{n:04}" for n in range(1_000)), "𝄞" * 200]  # the last one is stored under a hash
+    engine.put([write(id_) for id_ in ids])
+    monkeypatch.setattr(copying, "IDS", 50)
+    gone = ["p0007", "p0008", "p0500", ids[-1]]
+    recording = Recording(engine.server.transport)
+    block = reindexing._block
+
+    def delete_then_block(server: Server, index: str) -> None:
+        engine.delete(gone)
+        block(server, index)
+        server.transport = recording
+
+    monkeypatch.setattr(reindexing, "_block", delete_then_block)
+    done = reindex(engine.server, files(engine), shards=1, replicas=0)
+    read = [body for path, body in recording.asked if path.endswith("/_search") and body.get("sort")]
+    assert (done.products, done.removed) == (997, 4)
+    assert len(read) <= 2 * 2 * 3, "two indices, three ranges of 50, a second page of each at most"
+    engine.refresh()
+    assert [document.id for document in scan_all(engine)] == [id_ for id_ in ids if id_ not in gone]

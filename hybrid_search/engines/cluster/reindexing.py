@@ -2,7 +2,8 @@
 
 While the copy runs, shoppers search and writers write the old index. What changed meanwhile is copied again, in passes that get shorter,
 by the server's own sequence numbers. Then writes are blocked for the last pass and the alias moves in one step: a writer that
-meets the block waits and, through the alias, goes on with the new index. Deleted products are found by comparing ids.
+meets the block waits and, through the alias, goes on with the new index. Deleted products are found by comparing counts, and ids only
+where these differ. An embedding space that is added meanwhile comes along.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
-from hybrid_search.engines.cluster.copying import Progress, copy_changes, count, end_copies, last_change, remove_deleted
+from hybrid_search.engines.cluster.copying import Progress, copy_changes, count, end_copies, id_bounds, last_change, remove_deleted
 from hybrid_search.engines.cluster.indices import behind_aliases, put_templates, read_templates
 from hybrid_search.engines.cluster.layout import OWN
 from hybrid_search.engines.cluster.mappings import MappingFile
 from hybrid_search.engines.cluster.server import Server
-from hybrid_search.engines.cluster.transport import ServerError
-from hybrid_search.errors import EngineUnavailable, NotFoundError
+from hybrid_search.engines.cluster.transport import ServerError, Transport
+from hybrid_search.errors import EngineError, EngineUnavailable, NotFoundError
 
 SMALL = 500
 """Changes that the last pass, under the block, may have: below that it takes well under a second."""
@@ -28,6 +30,8 @@ PASSES = 20
 GRACE = 5.0
 """Seconds between the move of the alias and the end of the old index: a writer that has read there meets the block, and goes on with the
 new index. Meeting no index at all, the server would make one of that name."""
+
+GB = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +68,13 @@ def reindex(
     try:
         put_templates(server.transport, server.indices, files)
         server.transport.request("PUT", f"/{new}", {"settings": settings | dict(server.dialect.index_settings)})
-        _copy_vector_fields(server, old, new)
         serving = {**files["serving"].body["settings"]["index"], "number_of_replicas": replicas}
         return _fill_and_swap(server, old, new, serving, progress, keep_old)
     except BaseException:
         # where the alias has moved already, the old index stays closed: what is written there now would be lost
         if _behind(server) != new:
             _unblock(server, old)
-            end_copies(server, new)  # it would make the index anew
+            end_copies(server.transport, new)  # it would make the index anew
             server.transport.request("DELETE", f"/{new}", ignore=(404,))
             for path, body in templates.items():
                 server.transport.request("PUT", path, body)
@@ -105,46 +108,54 @@ def return_to(server: Server, index: str) -> None:
         raise
 
 
-def index_bytes(server: Server) -> int:
-    """Disk that one copy of the products takes."""
-    reply = server.transport.request("GET", f"/{server.indices.products}/_stats/store")
+def index_bytes(transport: Transport, index: str) -> int:
+    """Disk that one copy of the documents takes."""
+    reply = transport.request("GET", f"/{quote(index, safe='')}/_stats/store")
     return int(reply.body["_all"]["primaries"]["store"]["size_in_bytes"])
 
 
-def free_bytes(server: Server) -> int | None:
-    """Disk that is free on all nodes together, ``None`` where the server does not tell (hosted ones)."""
-    reply = server.transport.request("GET", "/_nodes/stats/fs", ignore=(400, 401, 403, 404))
+def require_space(transport: Transport, needed: float) -> None:
+    """Raises ``EngineError`` where the disks of all nodes together have not ``needed`` bytes and a fifth more. Hosted servers do not tell."""
+    reply = transport.request("GET", "/_nodes/stats/fs", ignore=(400, 401, 403, 404))
     totals = (
         [node.get("fs", {}).get("total", {}).get("available_in_bytes") for node in reply.body.get("nodes", {}).values()] if reply.ok else []
     )
-    return sum(int(total) for total in totals) if totals and all(total is not None for total in totals) else None
+    if not totals or any(total is None for total in totals):
+        return
+    free = sum(map(int, totals))
+    if needed * 1.2 > free:
+        raise EngineError(
+            f"The copy needs some {needed / GB:,.1f} GB, the server has {free / GB:,.1f} GB free.",
+            field="disk",
+            value=free,
+            remedy="Free space or add a node first.",
+        )
 
 
 def _fill_and_swap(server: Server, old: str, new: str, serving: Mapping[str, Any], progress: Progress | None, keep_old: bool) -> Reindexed:
-    total = count(server, old)
+    total = count(server.transport, old)
     done, passes, copied = -1, 0, 0
     while True:
-        upto = last_change(server, old)
+        upto = last_change(server.transport, old)
         changed = upto - done
         if passes and (changed <= SMALL or passes >= PASSES):
             break
+        _copy_vector_fields(server, old, new)  # vectors of a space that is added later are changes after ``upto``: the next pass has them
         copied += copy_changes(server, old, new, done, total, progress if not passes else None)
         done, passes = upto, passes + 1
-    removed = remove_deleted(server, old, new)
+    bounds = id_bounds(server, old)
+    removed = remove_deleted(server, old, new, bounds)
     begun = time.monotonic()
     _block(server, old)
+    _copy_vector_fields(server, old, new)
     copied += copy_changes(server, old, new, done, total, None)
-    removed += remove_deleted(server, old, new)
+    removed += remove_deleted(server, old, new, bounds)
     server.transport.request("PUT", f"/{new}/_settings", {"index": dict(serving)})
     server.transport.request("POST", f"/{new}/_refresh")
-    products, expected = count(server, new), count(server, old)
+    products, expected = count(server.transport, new), count(server.transport, old)
     if products != expected:
         raise EngineUnavailable(
             f"The copy {new} has {products} products, {old} has {expected}.", field="index", value=new, remedy="Run reindex again."
-        )
-    if _vector_fields(server, old).keys() - _vector_fields(server, new).keys():
-        raise EngineUnavailable(
-            "An embedding space was added while the products were copied.", field="index", value=new, remedy="Run reindex again."
         )
     _point(server, old, new)
     blocked = time.monotonic() - begun
