@@ -21,12 +21,13 @@ from hybrid_search.attach.reading import ProductReader
 from hybrid_search.attach.source import Source, SourceDocument, SourceIndex, describe
 from hybrid_search.engines.base import ProductWrite
 from hybrid_search.engines.cluster.engine import ClusterEngine
+from hybrid_search.engines.cluster.dropping import rewrite_in
 from hybrid_search.engines.cluster.entries import Change, content_put, difference, read_ledger
 from hybrid_search.engines.cluster.indices import greet, prepare
 from hybrid_search.engines.cluster.layout import OWN, Indices
 from hybrid_search.engines.cluster.legs import Searchable
 from hybrid_search.engines.cluster.mappings import load_mappings
-from hybrid_search.engines.cluster.rewriting import require_written, rewrite
+from hybrid_search.engines.cluster.rewriting import require_written
 from hybrid_search.engines.cluster.server import Server
 from hybrid_search.engines.cluster.spaces import read_spaces
 from hybrid_search.engines.cluster.transport import Transport
@@ -122,7 +123,7 @@ class InPlaceEngine(ClusterEngine):
                 change = change.joined(Change({tuple(REJECTED.split(".")): rejected}))
             return change if change.set or change.remove else None
 
-        outcomes = rewrite(self.server, [document.id for document in documents], decide)
+        outcomes = rewrite_in(self.server, spaces, [document.id for document in documents], decide)
         require_written(outcomes)
         told.read += len(documents)
         told.changed += sum(outcome.result == "updated" for outcome in outcomes.values())

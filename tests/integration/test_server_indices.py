@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +21,13 @@ from hybrid_search.engines.cluster.engine import ClusterEngine
 from hybrid_search.engines.cluster.indices import remove_all
 from hybrid_search.engines.cluster.layout import Indices
 from hybrid_search.engines.cluster.server import Server
-from hybrid_search.engines.cluster.transport import ServerError
+from hybrid_search.engines.cluster.transport import Reply, ServerError, Transport
 from hybrid_search.engines.elasticsearch import open_elasticsearch
 from hybrid_search.engines.opensearch import open_opensearch
 from hybrid_search.errors import EngineUnavailable, SettingsError
 from hybrid_search.product import Product
 from hybrid_search.settings import Settings
-from hybrid_search.types import Space, VectorWrite
+from hybrid_search.types import FailureWrite, Space, VectorWrite
 from tests.contracts.conftest import empty
 from tests.contracts.engine_cases import CROSS, IMAGE, TEXT, vectors, write
 
@@ -196,6 +196,64 @@ def test_a_space_made_again_starts_empty_with_another_dimension(engine: ClusterE
     assert [name for name in raw if name.startswith("vec_")] == [f"vec_{spaces.read_spaces(engine.server).field_of(wider.key)}"], (
         "the dropped space gave its room back"
     )
+
+
+@dataclass
+class Interrupted:
+    """A transport that lets something else happen just before its first bulk write."""
+
+    inner: Transport
+    first: Callable[[], None] | None
+
+    @property
+    def url(self) -> str:
+        return self.inner.url
+
+    def request(self, method: str, path: str, body: Any = None, **options: Any) -> Reply:
+        if path == "/_bulk" and self.first is not None:
+            first, self.first = self.first, None
+            first()
+        return self.inner.request(method, path, body, **options)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+LATE: dict[str, Callable[[ClusterEngine], object]] = {
+    "put": lambda engine: engine.put([write("a", text="t2"), write("new", text="t2")]),
+    "vectors": lambda engine: engine.write_vectors([vectors("a", TEXT, ("t1",))]),
+    "failure": lambda engine: engine.write_failures([FailureWrite("a", TEXT.key, ("t1",), "broken", final=True)]),
+}
+
+
+@pytest.mark.parametrize("what", LATE)
+def test_what_is_written_while_a_space_is_dropped_does_not_stay(engine: ClusterEngine, what: str) -> None:
+    """The writer has read the list of spaces; before its write arrives the space is dropped, and its products are swept."""
+    engine.add_space(TEXT)
+    engine.add_space(CROSS)
+    engine.put([write("a", text="")])
+    engine.put([write("a")])
+    held = engine.server
+    late = ClusterEngine(Server(Interrupted(held.transport, lambda: engine.drop_space(TEXT.key)), held.dialect, held.indices))
+    LATE[what](late)
+    assert [space.key for space in engine.spaces()] == [CROSS.key]
+    for found in request(engine, "POST", f"/{held.indices.products}/_mget", {"ids": ["a", "new"]})["docs"]:
+        if found["found"]:
+            own = found["_source"]["hybrid"]
+            field = spaces.read_spaces(held).used[-2]
+            assert field not in json.dumps(own), own
+            assert "image" in own["parts"], "the rest of the product stays"
+
+
+def test_an_entry_left_by_a_writer_that_died_goes_with_the_next_write(engine: ClusterEngine) -> None:
+    engine.add_space(TEXT)
+    engine.put([write("a")])
+    stored = request(engine, "GET", f"/{engine.server.indices.products}/_doc/a")["_source"]
+    engine.drop_space(TEXT.key)
+    request(engine, "PUT", f"/{engine.server.indices.products}/_doc/a", stored)
+    assert engine.put([write("a")])[0].result == "updated"
+    left = request(engine, "GET", f"/{engine.server.indices.products}/_doc/a")["_source"]["hybrid"]
+    assert "ledger" in stored["hybrid"] and not left.get("ledger") and "pending" not in left
 
 
 def test_the_settings_name_the_server(place: Place, installed: ClusterEngine, tmp_path: Path) -> None:

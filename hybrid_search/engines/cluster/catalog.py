@@ -7,6 +7,7 @@ from typing import Any
 
 from hybrid_search.engines.base import ProductWrite
 from hybrid_search.engines.cluster.documents import body, document_id, source, storable
+from hybrid_search.engines.cluster.dropping import rewrite_in
 from hybrid_search.engines.cluster.entries import (
     Change,
     Ledger,
@@ -17,11 +18,12 @@ from hybrid_search.engines.cluster.entries import (
     ledger_entries,
     read_ledger,
     stored_ledger,
+    without,
 )
 from hybrid_search.engines.cluster.layout import OWN
 from hybrid_search.engines.cluster.rewriting import rewrite
 from hybrid_search.engines.cluster.server import Server
-from hybrid_search.engines.cluster.spaces import read_spaces
+from hybrid_search.engines.cluster.spaces import SpaceList, read_spaces
 from hybrid_search.types import Document, Priority, WriteResult
 
 PAGE = 1_000
@@ -33,8 +35,8 @@ def put(server: Server, writes: Sequence[ProductWrite], *, priority: Priority, n
     """``Catalog.put`` without the wait for search."""
     if not writes:
         return []
-    spaces = read_spaces(server).fields
-    return [result for run in _runs_of_unique_ids(writes) for result in _put_run(server, run, spaces, priority, now)]
+    listed = read_spaces(server)
+    return [result for run in _runs_of_unique_ids(writes) for result in _put_run(server, run, listed, priority, now)]
 
 
 def delete(server: Server, ids: Sequence[str]) -> list[WriteResult]:
@@ -109,13 +111,14 @@ def _difference(old: Mapping[str, Any], new: Mapping[str, Any], above: Path = ()
     return Change(put, [(*above, key) for key in old if key not in new])
 
 
-def _put_run(server: Server, run: list[ProductWrite], spaces: Spaces, priority: Priority, now: float) -> list[WriteResult]:
+def _put_run(server: Server, run: list[ProductWrite], listed: SpaceList, priority: Priority, now: float) -> list[WriteResult]:
     new = {write.product.id: (source(write.product), write.parts) for write in run}
+    dropped = set(listed.used) - listed.fields.keys()
 
     def decide(id_: str, stored: Mapping[str, Any] | None) -> Change | None:
         fresh, parts = new[id_]
         before = Ledger() if stored is None else read_ledger(stored)
-        after = content_put(before, parts, spaces, priority=priority, now=now)
+        after = without(content_put(before, parts, listed.fields, priority=priority, now=now), dropped)
         if stored is None:
             return Change(create={**fresh, OWN: {**fresh[OWN], **stored_ledger(after)}})
         old = {key: value for key, value in stored.items() if key != OWN}
@@ -124,5 +127,5 @@ def _put_run(server: Server, run: list[ProductWrite], spaces: Spaces, priority: 
         change = change.joined(_difference(generated, fresh[OWN], (OWN,))).joined(difference(before, after))
         return change if change.set or change.remove else None
 
-    outcomes = rewrite(server, new, decide)
+    outcomes = rewrite_in(server, listed.fields, new, decide)
     return [WriteResult(id_, outcomes[id_].result, outcomes[id_].error) for id_ in new]

@@ -27,7 +27,7 @@ def start_chunk(server: Server, chunk_id: str, *, now: float) -> Chunk | None:
     chunk = parse_chunk(found)
     if len(chunk.product_ids) == 1:
         spaces = read_spaces(server).fields
-        change_ledgers(server, chunk.product_ids, lambda _, ledger: attempt_started(ledger, spaces, chunk=chunk_id))
+        change_ledgers(server, chunk.product_ids, lambda _, ledger: attempt_started(ledger, spaces, chunk=chunk_id), spaces=spaces)
     return chunk
 
 
@@ -90,7 +90,7 @@ def _bury(server: Server, chunks: Mapping[str, Sequence[str]], max_attempts: int
     def bury(id_: str, ledger: Ledger) -> Ledger:
         return buried(ledger, spaces, chunk=held[id_], max_attempts=max_attempts, now=now)
 
-    change_ledgers(server, list(held), bury, require=False)
+    change_ledgers(server, list(held), bury, spaces=spaces, require=False)
     close(server, chunks)
 
 

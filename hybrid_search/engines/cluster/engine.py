@@ -9,7 +9,7 @@ from typing import Any
 
 from hybrid_search.engines.attempts import RetryPolicy
 from hybrid_search.engines.base import EngineStatus, Failure, ProductWrite
-from hybrid_search.engines.cluster import blobs, catalog, chunks, control, spaces, towers, vectors
+from hybrid_search.engines.cluster import blobs, catalog, chunks, control, dropping, spaces, towers, vectors
 from hybrid_search.engines.cluster import failures as failing
 from hybrid_search.engines.cluster import requeue as requeueing
 from hybrid_search.engines.cluster.chunk_opening import open_chunks
@@ -94,7 +94,7 @@ class ClusterEngine:
         self._known = None
 
     def drop_space(self, key: str) -> None:
-        vectors.drop_space(self.server, key)
+        dropping.drop_space(self.server, key)
         self._known = None
 
     def write_vectors(self, writes: Sequence[VectorWrite]) -> list[WriteResult]:

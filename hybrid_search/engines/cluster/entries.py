@@ -238,6 +238,12 @@ def requeued(ledger: Ledger, spaces: Spaces, *, parts: Parts, named: Collection[
     return ledger if (parts, entries) == (ledger.parts, ledger.entries) else Ledger(parts, entries)
 
 
+def without(ledger: Ledger, fields: Collection[str]) -> Ledger:
+    """Less the entries of ``fields``, which were dropped."""
+    left = {key: entry for key, entry in ledger.entries.items() if key not in fields}
+    return ledger if len(left) == len(ledger.entries) else replace(ledger, entries=left)
+
+
 def states_changed(before: Ledger, after: Ledger, state: State) -> int:
     """How many entries left ``state``."""
     return sum(

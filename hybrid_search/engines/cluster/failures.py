@@ -8,6 +8,7 @@ from typing import Any
 
 from hybrid_search.engines.attempts import RetryPolicy
 from hybrid_search.engines.base import Failure
+from hybrid_search.engines.cluster.dropping import rewrite_in
 from hybrid_search.engines.cluster.entries import (
     Change,
     Ledger,
@@ -21,7 +22,7 @@ from hybrid_search.engines.cluster.entries import (
 )
 from hybrid_search.engines.cluster.layout import STATES
 from hybrid_search.engines.cluster.pages import PAGE, pages
-from hybrid_search.engines.cluster.rewriting import require_written, rewrite
+from hybrid_search.engines.cluster.rewriting import require_written
 from hybrid_search.engines.cluster.server import Server
 from hybrid_search.engines.cluster.spaces import read_spaces
 from hybrid_search.types import FailureWrite, Priority, State
@@ -32,8 +33,8 @@ Step = Callable[[str, Ledger], Ledger]
 """From a product's id and its ledger to the ledger that follows; the same object for no change."""
 
 
-def change_ledgers(server: Server, ids: Sequence[str], step: Step, *, require: bool = True) -> None:
-    """Take the ledgers of those of ``ids`` that exist one step on.
+def change_ledgers(server: Server, ids: Sequence[str], step: Step, *, spaces: Spaces | None = None, require: bool = True) -> None:
+    """Take the ledgers of those of ``ids`` that exist one step on. ``spaces``: those that the step may make entries in.
 
     Raises ``ServerError`` where the server refuses one; without ``require`` that is only logged.
     """
@@ -45,7 +46,7 @@ def change_ledgers(server: Server, ids: Sequence[str], step: Step, *, require: b
         after = step(id_, before)
         return None if after is before else difference(before, after)
 
-    outcomes = rewrite(server, ids, decide)
+    outcomes = rewrite_in(server, spaces or {}, ids, decide)
     if require:
         require_written(outcomes)
     for id_, outcome in outcomes.items():
@@ -70,7 +71,7 @@ def write_failures(server: Server, failures: Sequence[FailureWrite], policy: Ret
             ledger = failure_counted(ledger, field, spaces.fields[field], failure, policy=policy, now=now)
         return ledger
 
-    change_ledgers(server, list(by_product), count)
+    change_ledgers(server, list(by_product), count, spaces=spaces.fields)
 
 
 def failures(server: Server, *, limit: int, after: tuple[str, str]) -> list[Failure]:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from hybrid_search.engines.cluster import spaces as space_list
-from hybrid_search.engines.cluster.catalog import PAGE
 from hybrid_search.engines.cluster.documents import document_id, read_stored_vectors, storable, stored_vectors
+from hybrid_search.engines.cluster.dropping import rewrite_in
 from hybrid_search.engines.cluster.entries import Change, Ledger, difference, read_ledger, vectors_written
-from hybrid_search.engines.cluster.layout import OWN, STATES
-from hybrid_search.engines.cluster.rewriting import require_written, rewrite
+from hybrid_search.engines.cluster.layout import OWN
 from hybrid_search.engines.cluster.server import Server
 from hybrid_search.engines.fitting import require_fit
 from hybrid_search.types import FloatMatrix, Space, State, VectorWrite, WriteResult
@@ -54,7 +52,7 @@ def write_vectors(server: Server, writes: Sequence[VectorWrite], *, now: float) 
         kept = {path: vectors for path, vectors in put.items() if vectors is not None}
         return difference(before, after).joined(Change(kept, gone))
 
-    outcomes = rewrite(server, by_product, decide)
+    outcomes = rewrite_in(server, known.fields, by_product, decide)
     return [_result(write, results[number], outcomes[write.product_id].error) for number, write in enumerate(writes)]
 
 
@@ -65,14 +63,6 @@ def read_vectors(server: Server, space: str, ids: Sequence[str]) -> list[FloatMa
     if field is None:
         return [None] * len(ids)
     return _read(server, field, known.fields[field], ids)
-
-
-def drop_space(server: Server, key: str) -> None:
-    """``Vectors.drop_space``: out of the list first, which alone is enough; then its entries and vectors give their room back."""
-    dropped = space_list.drop_space(server, key)
-    for field in dropped.dropping:
-        _clean(server, field)
-    space_list.forget_dropped(server, dropped.dropping)
 
 
 def _read(server: Server, field: str, space: Space, ids: Sequence[str]) -> list[FloatMatrix | None]:
@@ -93,31 +83,6 @@ def _differs(server: Server, ledger: Ledger, field: str, space: Space, write: Ve
     (held,) = _read(server, field, space, [write.product_id])
     given = np.ascontiguousarray(write.vectors, dtype=np.float32)
     return len(given) > 0 if held is None else not np.array_equal(held, given)
-
-
-def _clean(server: Server, field: str) -> None:
-    """Take a dropped space's entries and vectors out of all products, page by page."""
-
-    def decide(_: str, stored: Mapping[str, Any] | None) -> Change | None:
-        if stored is None:
-            return None
-        before = read_ledger(stored)
-        after = replace(before, entries={key: entry for key, entry in before.entries.items() if key != field})
-        return difference(before, after) if field in before.entries else None
-
-    has_entry = {"bool": {"should": [{"term": {path: field}} for path in STATES.values()]}}
-    after: list[Any] = []
-    while True:
-        server.see(server.indices.products)
-        request: dict[str, Any] = {"size": PAGE, "_source": ["id"], "query": has_entry, "sort": [{"id": "asc"}]}
-        if after:
-            request["search_after"] = after
-        params = {"allow_partial_search_results": "false"}
-        hits = server.transport.request("POST", f"/{server.indices.products}/_search", request, params=params).body["hits"]["hits"]
-        require_written(rewrite(server, [hit["_source"]["id"] for hit in hits], decide))
-        if len(hits) < PAGE:
-            return
-        after = hits[-1]["sort"]
 
 
 def _result(write: VectorWrite, result: WriteResult | None, error: str | None) -> WriteResult:
