@@ -20,8 +20,8 @@ from hybrid_search.attach.in_place_transport import InPlaceTransport
 from hybrid_search.attach.reading import ProductReader
 from hybrid_search.attach.source import Source, SourceDocument, SourceIndex, describe
 from hybrid_search.engines.base import ProductWrite
-from hybrid_search.engines.cluster.engine import ClusterEngine
 from hybrid_search.engines.cluster.dropping import rewrite_in
+from hybrid_search.engines.cluster.engine import ClusterEngine
 from hybrid_search.engines.cluster.entries import Change, content_put, difference, read_ledger
 from hybrid_search.engines.cluster.indices import greet, prepare
 from hybrid_search.engines.cluster.layout import OWN, Indices
