@@ -82,6 +82,6 @@ def in_place(index: SourceIndex) -> str:
     if index.product == "opensearch" and not index.knn:
         return (
             "index.knn is not true, and cannot be switched on for an index that exists: use a side index (attach sync), "
-            "or reindex into a new index with index.knn and move the alias (docs/attach.md)."
+            "or copy it into a new index with index.knn (attach reindex)."
         )
     return ""

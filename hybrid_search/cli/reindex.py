@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from hybrid_search.engines.cluster.engine import ClusterEngine
     from hybrid_search.settings import Settings
 
-GB = 1e9
-
 
 def reindex(
     shards: Annotated[int | None, typer.Option(min=1, help="Primary shards of the new index.", show_default="server_shards")] = None,
@@ -39,9 +37,8 @@ def reindex(
         hybrid-search reindex --back hybrid-products-000001
     """
     from hybrid_search.engines.cluster.mappings import load_mappings
-    from hybrid_search.engines.cluster.reindexing import free_bytes, index_bytes, return_to
+    from hybrid_search.engines.cluster.reindexing import GB, index_bytes, require_space, return_to
     from hybrid_search.engines.cluster.reindexing import reindex as run
-    from hybrid_search.errors import EngineError
 
     configured = settings()
     engine = _server_engine(configured)
@@ -52,17 +49,9 @@ def reindex(
             say(f"[bold]{engine.server.indices.products}[/bold] points to {back} again.")
             return
         files = load_mappings(engine.server.dialect.product, configured.index_prefix, configured.server_mappings)
-        needed, free = (
-            index_bytes(engine.server) * (1 + (configured.server_replicas if replicas is None else replicas)),
-            free_bytes(engine.server),
-        )
-        if free is not None and needed * 1.2 > free:
-            raise EngineError(
-                f"The copy needs some {needed / GB:,.1f} GB, the server has {free / GB:,.1f} GB free.",
-                field="disk",
-                value=free,
-                remedy="Free space or add a node first.",
-            )
+        copies = 1 + (configured.server_replicas if replicas is None else replicas)
+        needed = index_bytes(engine.server.transport, engine.server.indices.products) * copies
+        require_space(engine.server.transport, needed)
         confirm(f"Copy {engine.status().products:,} products, some {needed / GB:,.2f} GB?", yes=yes, json=json)
         with progress("copying the products", None, quiet=json) as advance:
             done = run(

@@ -18,7 +18,8 @@ GREETING = 5.0
 """Seconds for the first request: a server that is not there is told soon."""
 _TEMPLATE_KEYS = frozenset({"template", "index_patterns", "composed_of", "priority", "version", "_meta"})
 """What is given when a template is put; a server tells more."""
-_EXISTS = "resource_already_exists_exception"
+EXISTS = "resource_already_exists_exception"
+"""A server's own type of the error of an index that is there."""
 
 
 @dataclass(slots=True)
@@ -149,7 +150,7 @@ def _make_index(transport: Transport, alias: str, body: Mapping[str, Any], made:
     try:
         transport.request("PUT", f"/{index}", {**body, "aliases": {alias: {}}})
     except ServerError as error:
-        if error.reason != _EXISTS:
+        if error.reason != EXISTS:
             raise
         if alias not in behind_one(transport, index):  # made by nobody who opens at the same time
             raise EngineUnavailable(
