@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from hybrid_search.errors import ConflictError, EngineError, QueryError
 from hybrid_search.schema import TEXT_FIELDS
+from hybrid_search.waiting import Reading, turn
 
 Weight = Annotated[float, Field(ge=0, le=1_000, allow_inf_nan=False)]
 
@@ -161,7 +162,10 @@ def replace_control(store: ControlStore, document: Control, *, expected_version:
 
 
 class ControlReader:
-    """The current document, read at most every ``every`` seconds; safe to share between threads."""
+    """The current document, read at most every ``every`` seconds; safe to share between threads.
+
+    A request (``waiting``) never waits longer for a newer document than half a second, and not at all while another thread reads.
+    """
 
     def __init__(self, store: ControlStore, *, every: float = 1.0) -> None:
         self._store = store
@@ -169,33 +173,34 @@ class ControlReader:
         self._lock = threading.Lock()
         self._due = 0.0
         self._seen: tuple[int, Control] | None = None
-        self.error: str | None = None
-        """Why the last read failed, ``None`` when it worked: shown by ``/v1/status``."""
+        self._reading = Reading()
+
+    @property
+    def error(self) -> str | None:
+        """Why what is known is old, ``None`` where the last read worked: shown by ``/v1/status``."""
+        return self._reading.error
 
     def current(self) -> tuple[int, Control]:
         """Version and document; never raises, the last known one stands when the engine cannot answer."""
-        now = time.monotonic()
-        if (now >= self._due or self._seen is None) and self._lock.acquire(blocking=self._seen is None):  # the first read is waited for
-            try:
-                if now >= self._due or self._seen is None:
-                    self._due = now + self._every
+        if time.monotonic() >= self._due or self._seen is None:
+            with turn(self._lock, wait=self._seen is None) as mine:  # the first read is waited for
+                if mine and (time.monotonic() >= self._due or self._seen is None):
                     self._read()
-            finally:
-                self._lock.release()
         return self._seen or (0, Control())
 
     def read_now(self) -> tuple[int, Control]:
         """The same, read at this moment: for whoever misses something that has just been written."""
-        with self._lock:
-            self._due = time.monotonic() + self._every
-            self._read()
+        with turn(self._lock, wait=True) as mine:
+            if mine:
+                self._read()
         return self._seen or (0, Control())
 
     def _read(self) -> None:
+        self._due = time.monotonic() + self._every
         try:
-            version, body = self._store.read_control()
-            if self._seen is None or version != self._seen[0]:
-                self._seen = (version, parse_control(body))
-            self.error = None
-        except (EngineError, QueryError) as err:
-            self.error = str(err)
+            with self._reading.again(self._seen is not None, EngineError, QueryError):
+                version, body = self._store.read_control()
+                if self._seen is None or version != self._seen[0]:
+                    self._seen = (version, parse_control(body))
+        except (EngineError, QueryError):
+            self._due = time.monotonic() + self._every  # it may have taken longer than that

@@ -110,6 +110,7 @@ class StatusReply(BaseModel):
     indexed_seq: int = Field(description="Last searchable change.")
     control_version: int
     control_error: str | None = Field(description="Why the control document could not be read last time.")
+    spaces_error: str | None = Field(description="Why the list of spaces could not be read last time; searches go by the last known one.")
     details: dict[str, Any]
 
 

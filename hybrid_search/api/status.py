@@ -45,6 +45,7 @@ def get_status() -> Response:
             indexed_seq=status.indexed_seq,
             control_version=version,
             control_error=control.error,
+            spaces_error=parts.search_parts.spaces.error,
             details=dict(status.details),
         )
     )

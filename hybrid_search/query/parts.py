@@ -16,8 +16,9 @@ from hybrid_search.control import ControlReader
 from hybrid_search.encoders.base import ImageEncoder, ModelCard, TextEncoder
 from hybrid_search.encoders.registry import IMAGE_ENCODERS, TEXT_ENCODERS, image_encoder, text_encoder
 from hybrid_search.engines.base import Engine
-from hybrid_search.errors import EncoderError, EngineError
+from hybrid_search.errors import EncoderError, EngineError, EngineUnavailable
 from hybrid_search.types import FloatVector, Space, State
+from hybrid_search.waiting import Reading, turn
 
 COMPLETE = 0.995
 """A newer version of a space takes over by itself when it has vectors for this share of the products that the older one has them for."""
@@ -134,6 +135,12 @@ class SpaceReader:
         self._lock = threading.Lock()
         self._due = 0.0
         self._seen: tuple[tuple[Space, ...], Mapping[str, int]] | None = None
+        self._reading = Reading()
+
+    @property
+    def error(self) -> str | None:
+        """Why what is known is old, ``None`` where the last reading worked: shown by ``/v1/status``."""
+        return self._reading.error
 
     def active(self, chosen: Mapping[str, str]) -> dict[str, Space]:
         """Space by name: the ``chosen`` key where it exists, else the newest complete version, else the oldest one.
@@ -153,22 +160,26 @@ class SpaceReader:
         return self._read()[0]
 
     def _read(self) -> tuple[tuple[Space, ...], Mapping[str, int]]:
-        now = time.monotonic()
-        if (now >= self._due or self._seen is None) and self._lock.acquire(blocking=self._seen is None):
-            try:
-                if now >= self._due or self._seen is None:
-                    self._due = now + self._every
-                    spaces = self._engine.spaces()
-                    several = len({space.name for space in spaces}) < len(spaces)  # nothing to choose: nothing to count
-                    states = self._engine.status().states if several else {}
-                    self._seen = (spaces, {key: counts.get(State.READY, 0) for key, counts in states.items()})
-            except EngineError:
-                if self._seen is None:
-                    raise
-            finally:
-                self._lock.release()
-        assert self._seen is not None
+        if time.monotonic() >= self._due or self._seen is None:
+            with turn(self._lock, wait=self._seen is None) as mine:
+                if mine and (time.monotonic() >= self._due or self._seen is None):
+                    self._read_now()
+        if self._seen is None:
+            raise EngineUnavailable("The embedding spaces have never been read.", remedy="See whether the engine is overloaded; try again.")
         return self._seen
+
+    def _read_now(self) -> None:
+        self._due = time.monotonic() + self._every
+        try:
+            with self._reading.again(self._seen is not None, EngineError):
+                spaces = self._engine.spaces()
+                several = len({space.name for space in spaces}) < len(spaces)  # nothing to choose: nothing to count
+                states = self._engine.status().states if several else {}
+            self._seen = (spaces, {key: counts.get(State.READY, 0) for key, counts in states.items()})
+        except EngineError:
+            self._due = time.monotonic() + self._every
+            if self._seen is None:
+                raise
 
 
 def choose_spaces(spaces: tuple[Space, ...], ready: Mapping[str, int], chosen: Mapping[str, str]) -> dict[str, Space]:

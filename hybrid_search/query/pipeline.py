@@ -19,6 +19,7 @@ from hybrid_search.query.understand import Understood, understand
 from hybrid_search.telemetry.searching import asking_engine, leg_left_out, leg_times, search_answered
 from hybrid_search.telemetry.traces import span
 from hybrid_search.types import Document, Facet, SearchPlan
+from hybrid_search.waiting import at_most, left
 
 
 def search(request: SearchRequest, parts: SearchParts) -> SearchReply:
@@ -26,7 +27,7 @@ def search(request: SearchRequest, parts: SearchParts) -> SearchReply:
 
     Raises ``QueryError`` and ``NotFoundError`` for what the asker can mend, ``EngineUnavailable`` when the engine cannot answer at all.
     """
-    with span("search"):
+    with span("search"), at_most(parts.timeout):
         return _search(request, parts)
 
 
@@ -71,7 +72,7 @@ def rank(request: SearchRequest, parts: SearchParts) -> tuple[Ranking, tuple[Fac
     planned = plan_legs(understood, request, control, parts)
     weights = {} if understood.like is not None and not planned.weights else shares(planned.weights)
     with asking_engine("search", [leg.name for leg in planned.legs]):
-        reply = parts.engine.search(replace(asked, legs=planned.legs))
+        reply = parts.engine.search(replace(asked, legs=planned.legs, timeout=left()))
     leg_times(reply.leg_seconds)
     for name in reply.failed:
         leg_left_out(name, "not_answered")
@@ -101,7 +102,6 @@ def _plan(understood: Understood, request: SearchRequest, parts: SearchParts) ->
         sort=tuple(s.to_sort() for s in request.sort),
         sort_limit=parts.max_window if request.sort else 0,
         exclude_ids=(understood.like,) if understood.like is not None else (),
-        timeout=parts.timeout,
     )
 
 

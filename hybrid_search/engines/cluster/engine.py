@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ from hybrid_search.engines.cluster.counts import read_counts
 from hybrid_search.engines.cluster.legs import Searchable
 from hybrid_search.engines.cluster.searching import answer
 from hybrid_search.engines.cluster.server import Sequenced, Server
+from hybrid_search.errors import EngineUnavailable
 from hybrid_search.types import (
     Chunk,
     Document,
@@ -31,6 +33,7 @@ from hybrid_search.types import (
     VectorWrite,
     WriteResult,
 )
+from hybrid_search.waiting import at_most, rereading, turn
 
 KNOWN_FOR = 1.0
 """Seconds for which searches go by the same list of spaces and numbers of products and shards."""
@@ -63,6 +66,7 @@ class ClusterEngine:
         self._now = clock
         self._seen = Sequenced("", 0)
         self._known: tuple[float, Searchable] | None = None
+        self._learning = threading.Lock()
 
     # Catalog
 
@@ -207,14 +211,23 @@ class ClusterEngine:
         return self._learn(None)
 
     def _learn(self, timeout: float | None) -> Searchable:
-        """What searches go by, read within ``timeout`` seconds where it is too old."""
-        known, started = self._known, time.monotonic()
-        if known is None or started - known[0] > KNOWN_FOR:
-            listed = spaces.read_spaces(self.server, timeout=timeout)
-            left = None if timeout is None else max(timeout - (time.monotonic() - started), 0.001)
-            by_key = {space.key: (space, field) for field, space in listed.fields.items()}
-            products = self.server.indices.products
-            counted = self.server.transport.request("GET", f"/{products}/_count", timeout=left).body
-            found = Searchable(products, by_key, int(counted["count"]), int(counted["_shards"]["total"]), self._exact_up_to)
-            known = self._known = (time.monotonic(), found)
+        """What searches go by, read within ``timeout`` seconds where it is too old; what is known stands when it cannot be read."""
+        known = self._known
+        if known is None or time.monotonic() - known[0] > KNOWN_FOR:
+            with at_most(timeout), turn(self._learning, wait=known is None) as mine:
+                if mine or known is None:
+                    known = self._known = (time.monotonic(), self._read_searchable(None if known is None else known[1]))
         return known[1]
+
+    def _read_searchable(self, known: Searchable | None) -> Searchable:
+        try:
+            with rereading(known is not None):
+                listed = spaces.read_spaces(self.server)
+                products = self.server.indices.products
+                counted = self.server.transport.request("GET", f"/{products}/_count").body
+        except EngineUnavailable:
+            if known is None:
+                raise
+            return known
+        by_key = {space.key: (space, field) for field, space in listed.fields.items()}
+        return Searchable(products, by_key, int(counted["count"]), int(counted["_shards"]["total"]), self._exact_up_to)

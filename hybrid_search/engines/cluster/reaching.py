@@ -19,6 +19,7 @@ from hybrid_search.engines.cluster.problems import problem
 from hybrid_search.engines.cluster.transport import Reply, ServerError
 from hybrid_search.errors import EngineUnavailable, SettingsError
 from hybrid_search.telemetry.traces import span
+from hybrid_search.waiting import left, waited
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds: the upper bound of the jittered pause before the first retry, which doubles, and its largest value."""
@@ -159,7 +160,13 @@ class RetryingTransport(ABC):
         """``Transport.request``."""
         sent = body if body is None or isinstance(body, bytes) else orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
         patience = self.access.timeout if timeout is None else timeout
-        until = time.monotonic() + patience
+        allowed = left()
+        if allowed is not None:
+            patience = min(patience, allowed)
+            if not allowed:
+                raise self._unreachable(Unreached("timeout", "what asks for this had waited for as long as it may"))
+        started = time.monotonic()
+        until = started + patience
         retrying = Retrying(
             stop=stop_before_delay(patience),
             wait=wait_random_exponential(multiplier=FIRST_PAUSE, max=LONGEST_PAUSE),
@@ -187,6 +194,8 @@ class RetryingTransport(ABC):
             if isinstance(given_up.outcome, Unreached):
                 raise self._unreachable(given_up.outcome) from None
             reply = given_up.outcome
+        finally:
+            waited(time.monotonic() - started)
         if not reply.ok and reply.status not in ignore:
             raise self._refused(reply, f"{method} {path}")
         return reply

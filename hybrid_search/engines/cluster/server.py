@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from hybrid_search.engines.cluster.dialect import Codec, Dialect
 from hybrid_search.engines.cluster.layout import Indices
@@ -22,7 +22,8 @@ LOADING_LOOK = 30.0
 segments that the load saves."""
 
 
-class Sequenced(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Sequenced:
     """A change by its number, which says nothing in another index: a reindex begins to count anew."""
 
     index: str

@@ -32,9 +32,9 @@ class SpaceList:
         return next((field for field, space in self.fields.items() if space.key == key), None)
 
 
-def read_spaces(server: Server, *, timeout: float | None = None) -> SpaceList:
+def read_spaces(server: Server) -> SpaceList:
     """The list as it is now."""
-    return _parse(server.get(server.indices.meta, SPACES, timeout=timeout))
+    return _parse(server.get(server.indices.meta, SPACES))
 
 
 def add_space(server: Server, space: Space) -> None:

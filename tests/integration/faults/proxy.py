@@ -39,6 +39,7 @@ class FaultyProxy:
 
     ``busy``: share of requests answered 429; ``busy_items`` and ``conflicts``: shares of the items of a ``_bulk`` that are not sent on and
     answered 429 or 409. ``unmappable``: ids whose items are answered 400 where they match ``carrying``. ``injected`` counts them.
+    ``hang_on``: requests with this in their path are taken and not answered.
     """
 
     def __init__(self, upstream: str, *, seed: int = 1) -> None:
@@ -51,6 +52,7 @@ class FaultyProxy:
         self.busy = self.busy_items = self.conflicts = 0.0
         self.unmappable: Collection[str] = frozenset()
         self.carrying = VECTOR
+        self.hang_on = ""
         self.injected: Counter[str] = Counter()
         self._chance = random.Random(seed)
         self._ended = threading.Event()
@@ -79,6 +81,7 @@ class FaultyProxy:
     def heal(self) -> None:
         """Pass on again, without errors."""
         self.mode = "pass"
+        self.hang_on = ""
         self.busy = self.busy_items = self.conflicts = 0.0
         if self._server is None:
             self._listen()
@@ -96,7 +99,7 @@ class FaultyProxy:
 
             def answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                while proxy.mode == "swallow" and not proxy._ended.wait(0.05):
+                while (proxy.mode == "swallow" or (proxy.hang_on and proxy.hang_on in self.path)) and not proxy._ended.wait(0.05):
                     self.close_connection = True
                 if proxy.mode == "refuse" or self.close_connection:
                     self.close_connection = True
