@@ -11,16 +11,20 @@ from pathlib import Path
 import pytest
 
 from hybrid_search.bootstrap import Services, build, image_roots
+from hybrid_search.encoders.base import ModelCard
+from hybrid_search.encoders.registry import IMAGE_ENCODERS, TEXT_ENCODERS, image_encoder, text_encoder
 from hybrid_search.engines.base import ProductWrite
 from hybrid_search.errors import NotFoundError, QueryError
 from hybrid_search.product import Product
+from hybrid_search.query.legs import leg_spaces
 from hybrid_search.query.parts import Encoders, choose_spaces
 from hybrid_search.query.pipeline import search
 from hybrid_search.query.reply import SearchReply
 from hybrid_search.query.request import SearchRequest
 from hybrid_search.settings import load_settings
-from hybrid_search.types import Space, State
+from hybrid_search.types import Space, State, VectorWrite
 from tests.e2e.shop import BROKEN, draw_thing, load_shop, write_catalogue
+from tests.indexing_parts import DIM, CountingImage, CountingText, direction
 
 
 @pytest.fixture(scope="module")
@@ -213,3 +217,31 @@ def test_each_process_asks_the_version_that_it_can_encode_for(tmp_path: Path) ->
     finally:
         for services in (old, new, again):
             services.close()
+
+
+@pytest.fixture
+def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
+    """A shop with one model for words and pictures, as CLIP is; ``shore`` is where the word meets the picture of product ``a``."""
+    card = ModelCard("pair", DIM, "text", "CC0-1.0", "1", image_size=4)
+    monkeypatch.setitem(TEXT_ENCODERS, "pair", lambda spec: CountingText(card=card))
+    monkeypatch.setitem(IMAGE_ENCODERS, "pair", lambda spec: CountingImage(card=replace(card, modality="image")))
+    text_encoder.cache_clear()
+    image_encoder.cache_clear()
+    services = build(load_settings(home=tmp_path / "home", text_encoder="pair", image_encoder="pair"))
+    for id_, seen in (("a", "shore"), ("b", "forest")):
+        services.engine.put([ProductWrite(Product(id=id_, title="poster"), {"image": (f"i{id_}",)})])
+        services.engine.write_vectors([VectorWrite(id_, "image_1", (f"i{id_}",), direction(seen))])
+    services.engine.refresh()
+    yield services
+    services.close()
+    text_encoder.cache_clear()
+    image_encoder.cache_clear()
+
+
+def test_words_ask_the_pictures_of_a_model_that_reads_both(pair: Services) -> None:
+    assert [space.key for space in pair.engine.spaces()] == ["text_1", "image_1"], "no map is needed"
+    hit = ask(pair, q="shore", explain=True).hits[0]
+    assert hit.id == "a" and hit.explain is not None
+    assert hit.explain.legs["cross"].raw == pytest.approx(1.0, abs=1e-2), "the same direction"
+    other = Space("cross", 1, DIM, "image", "map", {"text": "pair"})
+    assert leg_spaces({"cross": other, "image": replace(other, name="image", query_models={"image": "eyes"})})["cross"] is other

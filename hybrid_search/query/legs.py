@@ -38,7 +38,7 @@ def plan_legs(understood: Understood, request: SearchRequest, control: Control, 
     k = control.candidates
     if understood.asks_for_everything:
         return PlannedLegs((AllLeg("all", parts.max_window),), {"all": 1.0}, ())
-    spaces = parts.spaces.active(control.active_spaces)
+    spaces = leg_spaces(parts.spaces.active(control.active_spaces))
     weights = weigh(understood, control, request.weights)
     makers = _vector_makers(understood, request, spaces, parts)
     legs: list[Leg] = []
@@ -64,6 +64,15 @@ def plan_legs(understood: Understood, request: SearchRequest, control: Control, 
         else:
             legs.append(VectorLeg(name, spaces[name].key, vector, k))
     return PlannedLegs(tuple(legs), asked, tuple(degraded))
+
+
+def leg_spaces(active: Mapping[str, Space]) -> dict[str, Space]:
+    """The space that each vector leg asks, by leg name. Where one pair of towers made the pictures' vectors and can encode words, ``cross``
+    asks them there: a map (the space ``cross``) is for towers that do not understand each other."""
+    spaces = dict(active)
+    if "image" in spaces and "text" in spaces["image"].query_models:
+        spaces["cross"] = spaces["image"]
+    return spaces
 
 
 def _vector_makers(
