@@ -114,7 +114,7 @@ class Settings(BaseSettings):
         description="Seconds that one step of the embedding (a few texts, a picture) may take: then its process is killed and started again.",
     )
     stop_within: float = Field(
-        20.0,
+        10.0,
         gt=0,
         description="Seconds that a worker told to stop (SIGTERM) may take to finish its running chunks: then it gives them up and ends.",
     )
