@@ -20,6 +20,7 @@ from hybrid_search.engines.cluster import blobs, chunks, spaces
 from hybrid_search.engines.cluster.engine import ClusterEngine
 from hybrid_search.engines.cluster.indices import remove_all
 from hybrid_search.engines.cluster.layout import Indices
+from hybrid_search.engines.cluster.opening import open_engine as open_engine_on
 from hybrid_search.engines.cluster.server import Server
 from hybrid_search.engines.cluster.transport import Reply, ServerError, Transport
 from hybrid_search.engines.elasticsearch import open_elasticsearch
@@ -95,13 +96,81 @@ def test_a_second_opening_finds_everything_and_removing_leaves_nothing(place: Pl
 
 
 def test_an_override_that_the_server_refuses_leaves_nothing(place: Place, engine: ClusterEngine, tmp_path: Path) -> None:
-    content = json.loads((MAPPINGS / place.product / "towers.json").read_text())
-    content["mappings"]["properties"]["vector"] = {"type": "no_such_type"}
-    (tmp_path / "towers.json").write_text(json.dumps(content))
     other = Place(place.product, place.url, f"{place.prefix}x")
     with pytest.raises(ServerError, match="no_such_type"):
-        other.open(mappings=tmp_path)
+        other.open(mappings=_without_towers(tmp_path, place.product))
     assert names(engine, other.prefix) == set()
+
+
+def _without_towers(folder: Path, product: str) -> Path:
+    """Mapping files with which an opening fails at its last index."""
+    content = json.loads((MAPPINGS / product / "towers.json").read_text())
+    content["mappings"]["properties"]["vector"] = {"type": "no_such_type"}
+    (folder / "towers.json").write_text(json.dumps(content))
+    return folder
+
+
+Hook = Callable[[str, str], None]
+
+
+@dataclass
+class Hooked:
+    """A transport on which something else happens ``before`` and ``after`` each request, given its method and path."""
+
+    inner: Transport
+    before: Hook = lambda method, path: None
+    after: Hook = lambda method, path: None
+    url: str = ""
+
+    def request(self, method: str, path: str, body: Any = None, **options: Any) -> Reply:
+        self.before(method, path)
+        try:
+            return self.inner.request(method, path, body, **options)
+        finally:
+            self.after(method, path)
+
+    def close(self) -> None:
+        """The other one's is in use."""
+
+
+@pytest.mark.parametrize("meanwhile", ["completed", "under way"])
+def test_an_opening_that_fails_takes_nothing_from_another(place: Place, engine: ClusterEngine, tmp_path: Path, meanwhile: str) -> None:
+    """The first one makes all but its last index, which is refused; the second one finds the others there."""
+    shared, prefix = engine.server.transport, f"{place.prefix}z{meanwhile[0]}"
+    last = f"/{prefix}-towers-000001"
+    refused, go_on = threading.Event(), threading.Event()
+
+    def wait(method: str, path: str) -> None:
+        if (method, path) == ("PUT", last):
+            refused.set()
+            assert go_on.wait(30.0)
+
+    def fail() -> None:
+        with pytest.raises(ServerError, match="no_such_type"):
+            bad = _without_towers(tmp_path, place.product)
+            open_engine_on(Hooked(shared, after=wait), place.product, prefix=prefix, mappings=bad)
+
+    first = ThreadPoolExecutor(1).submit(fail)
+
+    def let_the_first_end(method: str, path: str) -> None:
+        if (method, path) == ("PUT", last) and not go_on.is_set():
+            go_on.set()
+            first.result(30.0)
+
+    assert refused.wait(30.0)
+    transport = Hooked(shared, before=let_the_first_end) if meanwhile == "under way" else Hooked(shared)
+    second = open_engine_on(transport, place.product, prefix=prefix)
+    go_on.set()
+    first.result(30.0)
+    try:
+        second.add_space(TEXT)
+        assert second.put([write("a")])[0].result == "created"
+        assert second.open_chunks(at_most=1, size=1)[0].product_ids == ("a",)
+        own = request(engine, "GET", f"/{prefix}-products/_mapping")
+        assert next(iter(own.values()))["mappings"]["properties"]["title"]["type"] == "text", "not guessed by the server"
+    finally:
+        remove_all(second.server.transport, second.server.indices)
+    assert names(engine, prefix) == set()
 
 
 def test_an_alias_of_two_indices_is_named(place: Place, engine: ClusterEngine) -> None:
@@ -198,27 +267,6 @@ def test_a_space_made_again_starts_empty_with_another_dimension(engine: ClusterE
     )
 
 
-@dataclass
-class Interrupted:
-    """A transport that lets something else happen just before its first bulk write."""
-
-    inner: Transport
-    first: Callable[[], None] | None
-
-    @property
-    def url(self) -> str:
-        return self.inner.url
-
-    def request(self, method: str, path: str, body: Any = None, **options: Any) -> Reply:
-        if path == "/_bulk" and self.first is not None:
-            first, self.first = self.first, None
-            first()
-        return self.inner.request(method, path, body, **options)
-
-    def close(self) -> None:
-        self.inner.close()
-
-
 LATE: dict[str, Callable[[ClusterEngine], object]] = {
     "put": lambda engine: engine.put([write("a", text="t2"), write("new", text="t2")]),
     "vectors": lambda engine: engine.write_vectors([vectors("a", TEXT, ("t1",))]),
@@ -234,7 +282,12 @@ def test_what_is_written_while_a_space_is_dropped_does_not_stay(engine: ClusterE
     engine.put([write("a", text="")])
     engine.put([write("a")])
     held = engine.server
-    late = ClusterEngine(Server(Interrupted(held.transport, lambda: engine.drop_space(TEXT.key)), held.dialect, held.indices))
+
+    def drop(method: str, path: str) -> None:
+        if path == "/_bulk" and engine.spaces()[0].key == TEXT.key:
+            engine.drop_space(TEXT.key)
+
+    late = ClusterEngine(Server(Hooked(held.transport, before=drop), held.dialect, held.indices))
     LATE[what](late)
     assert [space.key for space in engine.spaces()] == [CROSS.key]
     for found in request(engine, "POST", f"/{held.indices.products}/_mget", {"ids": ["a", "new"]})["docs"]:

@@ -8,12 +8,14 @@ from typing import Any
 
 from hybrid_search.engines.cluster.dialect import Dialect, ProductName, recognise
 from hybrid_search.engines.cluster.layout import Indices
-from hybrid_search.engines.cluster.mappings import ANALYSIS, COMPONENTS, PLAIN, TEMPLATE, MappingFile, index_template
+from hybrid_search.engines.cluster.mappings import ANALYSIS, COMPONENTS, PLAIN, TEMPLATE, MappingFile, index_template, products_template
 from hybrid_search.engines.cluster.transport import ServerError, Transport
 from hybrid_search.errors import EngineUnavailable
 
 FIRST = "000001"
 """Number of the first index behind an alias."""
+_TRIES = 3
+"""Times that what others have taken back is made anew."""
 GREETING = 5.0
 """Seconds for the first request: a server that is not there is told soon."""
 _TEMPLATE_KEYS = frozenset({"template", "index_patterns", "composed_of", "priority", "version", "_meta"})
@@ -58,27 +60,58 @@ def prepare(
 ) -> None:
     """Make the indices that are missing (without ``products`` only the others: the products are somebody else's).
 
-    Whatever this call made is taken back when one of them cannot be made.
+    Whatever this call made is taken back when one of them cannot be made, unless others that open at the same moment have completed the
+    installation with it meanwhile. What they take back themselves is made anew.
 
     Raises:
         EngineUnavailable: an alias points to two indices, or the server cannot be reached.
         ServerError: the server refuses a mapping.
     """
+    for _ in range(_TRIES):
+        made = _Made()
+        try:
+            _make_missing(transport, dialect, indices, files, made, shards=shards, replicas=replicas, products=products)
+        except (ServerError, EngineUnavailable):
+            if _missing(transport, indices, products):
+                for path in reversed(made.paths):
+                    transport.request("DELETE", path, ignore=(404,))
+            raise
+        if not (missing := _missing(transport, indices, products)):
+            return
+    raise EngineUnavailable(
+        f"The alias {missing[0]} disappeared each time it was made.",
+        field="index_prefix",
+        value=missing[0],
+        remedy="Look for another process that opens this installation and fails, or deletes it.",
+    )
+
+
+def _make_missing(
+    transport: Transport,
+    dialect: Dialect,
+    indices: Indices,
+    files: Mapping[str, MappingFile],
+    made: _Made,
+    *,
+    shards: int,
+    replicas: int,
+    products: bool,
+) -> None:
+    missing = _missing(transport, indices, products)
+    if indices.products in missing:
+        _make_templates(transport, indices, files, made)
+        _make_index(transport, indices.products, _products_body(dialect, files, shards, replicas), made)
+    for name in PLAIN:
+        alias = str(getattr(indices, name))
+        if alias in missing:
+            _make_index(transport, alias, _plain_body(files[name], replicas), made)
+
+
+def _missing(transport: Transport, indices: Indices, products: bool) -> list[str]:
+    """Aliases that are not there."""
     held = behind_aliases(transport, indices)
-    made = _Made()
-    try:
-        if products and indices.products not in held:
-            _make_templates(transport, indices, files, made)
-            _make_index(transport, indices.products, _products_body(dialect, shards, replicas), made)
-        for name in PLAIN:
-            alias = str(getattr(indices, name))
-            if alias not in held:
-                _make_index(transport, alias, _plain_body(files[name], replicas), made)
-    except (ServerError, EngineUnavailable):
-        for path in reversed(made.paths):
-            transport.request("DELETE", path, ignore=(404,))
-        raise
-    behind_aliases(transport, indices)
+    wanted = [*([indices.products] if products else []), *(str(getattr(indices, name)) for name in PLAIN)]
+    return [alias for alias in wanted if alias not in held]
 
 
 def behind_aliases(transport: Transport, indices: Indices) -> dict[str, str]:
@@ -131,9 +164,11 @@ def _make_templates(transport: Transport, indices: Indices, files: Mapping[str, 
 
 
 def _put(transport: Transport, path: str, body: Mapping[str, Any], source: str, made: _Made) -> None:
-    existed = transport.request("GET", path, ignore=(404,)).ok
     try:
-        transport.request("PUT", path, body)
+        # 400 where it is there: only who made it takes it back
+        created = transport.request("PUT", path, body, params={"create": "true"}, ignore=(400,)).ok
+        if not created:
+            transport.request("PUT", path, body)
     except ServerError as error:
         raise ServerError(
             f"The server refuses {source}: {error.message}",
@@ -141,7 +176,7 @@ def _put(transport: Transport, path: str, body: Mapping[str, Any], source: str, 
             reason=error.reason,
             remedy=error.remedy or "Correct it, or delete it to have the shipped one (docs/server-engines.md).",
         ) from error
-    if not existed:
+    if created:
         made.paths.append(path)
 
 
@@ -169,8 +204,11 @@ def behind_one(transport: Transport, index: str) -> list[str]:
     return [alias for entry in reply.body.values() if isinstance(entry, dict) for alias in entry.get("aliases", {})]
 
 
-def _products_body(dialect: Dialect, shards: int, replicas: int) -> dict[str, Any]:
-    return {"settings": {"index.number_of_shards": shards, "index.number_of_replicas": replicas, **dialect.index_settings}}
+def _products_body(dialect: Dialect, files: Mapping[str, MappingFile], shards: int, replicas: int) -> dict[str, Any]:
+    """All of the templates is said again: another opening that fails may take them back before this index is made."""
+    template = products_template(files)
+    own = {"index.number_of_shards": shards, "index.number_of_replicas": replicas, **dialect.index_settings}
+    return {**template, "settings": {**template.get("settings", {}), **own}}
 
 
 def _plain_body(file: MappingFile, replicas: int) -> dict[str, Any]:

@@ -76,6 +76,11 @@ def index_template(files: Mapping[str, MappingFile]) -> dict[str, Any]:
     return {**files[TEMPLATE].body, "template": template}
 
 
+def products_template(files: Mapping[str, MappingFile]) -> dict[str, Any]:
+    """Settings and mappings of a products index, as the index template and its component give them together."""
+    return _joined(files[ANALYSIS].body.get("template", {}), index_template(files)["template"])
+
+
 def _joined(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     """Objects merged key by key, the other's values standing."""
     joined = dict(one)
