@@ -17,6 +17,7 @@ import pytest
 from hybrid_search.bootstrap import open_engine
 from hybrid_search.engines.base import ProductWrite
 from hybrid_search.engines.cluster import blobs, chunks, spaces
+from hybrid_search.engines.cluster.dialect import ProductName
 from hybrid_search.engines.cluster.engine import ClusterEngine
 from hybrid_search.engines.cluster.indices import remove_all
 from hybrid_search.engines.cluster.layout import Indices
@@ -40,7 +41,7 @@ MAPPINGS = Path(__file__).resolve().parents[2] / "mappings"
 class Place:
     """A server and a prefix nobody else has."""
 
-    product: str
+    product: ProductName
     url: str
     prefix: str
 
@@ -102,7 +103,7 @@ def test_an_override_that_the_server_refuses_leaves_nothing(place: Place, engine
     assert names(engine, other.prefix) == set()
 
 
-def _without_towers(folder: Path, product: str) -> Path:
+def _without_towers(folder: Path, product: ProductName) -> Path:
     """Mapping files with which an opening fails at its last index."""
     content = json.loads((MAPPINGS / product / "towers.json").read_text())
     content["mappings"]["properties"]["vector"] = {"type": "no_such_type"}
