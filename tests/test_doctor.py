@@ -75,14 +75,15 @@ def test_an_open_api_fails(host: str, keys: dict[str, Any], level: str) -> None:
     assert levels(check_keys(load_settings(host=host, api_keys=keys))) == {"keys": level}
 
 
-def test_a_password_that_others_can_read_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["server_password", "cursor_secret"])
+def test_a_password_that_others_can_read_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     config = tmp_path / "hybrid-search.toml"
-    config.write_text('server_password = "secret"\n')
+    config.write_text(f'{name} = "0123456789abcdef0123456789abcdef"\n')
     monkeypatch.setenv("HYBRID_SEARCH_CONFIG", str(config))
     settings = load_settings(home=tmp_path)
     config.chmod(0o644)
     (finding,) = check_secrets(settings)
-    assert finding.level == "fail" and "server_password" in finding.found and "secret" not in finding.found.replace("secrets", "")
+    assert finding.level == "fail" and name in finding.found and "0123" not in finding.found
     config.chmod(0o600)
     assert levels(check_secrets(settings)) == {"secrets": "ok"}
     config.write_text('log_level = "info"\n')

@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
 from hybrid_search.doctor.finding import Finding, Level, is_loopback
 from hybrid_search.settings import CONFIG_VARIABLE, DEFAULT_CONFIG, Settings
 
 LITTLE, TOO_LITTLE = 2_000_000_000, 200_000_000
 """Free bytes below which a warning is given, or a failure."""
-_SECRETS = ("api_keys", "server_password", "server_api_key")
+_SECRETS = ("api_keys", *(name for name, field in Settings.model_fields.items() if field.annotation is SecretStr))
 _OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
 
 
