@@ -71,10 +71,10 @@ class Server:
         return True
 
     def _loading(self) -> bool:
-        """Whether the server refreshes the products by itself no more (``bulk_loading``)."""
+        """Whether the server refreshes the products by itself no more (``bulk_loading``); ``False`` where it may not be asked."""
         path, name = f"/{self.indices.products}/_settings", "index.refresh_interval"
-        found = self.transport.request("GET", path, params={"flat_settings": "true"}).body.values()
-        return any(one["settings"].get(name) == "-1" for one in found)
+        reply = self.transport.request("GET", path, params={"flat_settings": "true"}, ignore=(403,))
+        return reply.ok and any(one["settings"].get(name) == "-1" for one in reply.body.values())
 
     def get(self, index: str, id_: str, *, timeout: float | None = None) -> dict[str, Any] | None:
         """One document as the server gives it (``_source``, ``_seq_no``, ``_primary_term``), at once after its write; ``None`` if missing."""
