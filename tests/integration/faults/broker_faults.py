@@ -84,7 +84,7 @@ def _break(shop: CrashShop, fault: BrokerFault, down: float) -> None:
         elif fault == "silent consumer":
             control = create_app(load_settings(redis_url=shop.redis.url)).control
             for queue in ("feed", "live", "backfill"):
-                control.cancel_consumer(queue, reply=True, timeout=5.0)
+                control.cancel_consumer(queue, reply=True, timeout=5.0, limit=1)  # without it the whole time is waited for more replies
         elif fault == "kill, AOF always":
             client.config_set("appendfsync", "always")
         elif fault == "kill, no AOF":
