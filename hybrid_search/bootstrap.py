@@ -199,6 +199,10 @@ def server_access(settings: Settings) -> dict[str, Any]:
 
 def open_changes(settings: Settings, engine: Engine) -> ChangeStore:
     """Where the engine keeps the newest version of each product that a change feed told."""
+    if settings.attach is not None:
+        from hybrid_search.attach.in_place import NoChanges
+
+        return NoChanges()
     if isinstance(engine, EmbeddedEngine):
         return EmbeddedChanges(settings.home)
     from hybrid_search.engines.cluster.change_records import ClusterChanges

@@ -60,6 +60,10 @@ class ConflictError(EngineError):
     """A conditional write met a newer version."""
 
 
+class ReadOnlyError(EngineError):
+    """Products are not written here: somebody else owns the index."""
+
+
 class QueryError(HybridSearchError):
     """A search request cannot be answered as asked (unknown field, window too large, forged cursor …)."""
 

@@ -40,7 +40,7 @@ _STATUS = {"created": 201, "updated": 200, "noop": 200}
     bodies=dict.fromkeys(NDJSON[:1], None),
     query=BulkQuery,
     replies={200: BulkReply},
-    problems=(400, 413, 415, 422),
+    problems=(400, 409, 413, 415, 422),
 )
 def post_products() -> Response:
     """One product per line. The reply says for every line what became of it; lines end at `\\n` only, empty ones are passed over.

@@ -107,7 +107,8 @@ def _request(state: PageState, *, with_picture: bool, leaving_out: str = "") -> 
     path = picture_path(state.picture) if with_picture and state.picture else None
     images = [{"base64": base64.b64encode(path.read_bytes()).decode()}] if path else []
     sort = [] if state.sort == "relevance" else [{"field": state.sort.removeprefix("-"), "descending": state.sort.startswith("-")}]
-    counted = (leaving_out,) if leaving_out else ("category", *CHOICES)
+    uncountable = services().engine.uncountable
+    counted = (leaving_out,) if leaving_out else tuple(name for name in ("category", *CHOICES) if name not in uncountable)
     return SearchRequest.model_validate(
         {
             "q": state.q,

@@ -27,6 +27,7 @@ from hybrid_search.errors import (
     ImageError,
     NotFoundError,
     QueryError,
+    ReadOnlyError,
     SettingsError,
 )
 from hybrid_search.telemetry.metrics import PROBLEMS
@@ -44,6 +45,7 @@ TITLES: dict[str, str] = {
     "not-found": "There is no such thing",
     "method-not-allowed": "The address does not take this method",
     "conflict": "Somebody else changed it meanwhile",
+    "read-only": "Products are not written here",
     "too-large": "The request is too large",
     "unsupported-media-type": "The content type is not one of those read here",
     "invalid": "The request was understood but asks for something that is not possible",
@@ -69,6 +71,7 @@ _KIND_OF_STATUS = {
 _KIND_OF_ERROR: tuple[tuple[type[HybridSearchError], int, str], ...] = (
     (NotFoundError, 404, "not-found"),
     (ConflictError, 409, "conflict"),
+    (ReadOnlyError, 409, "read-only"),
     (ImageError, 422, "unreadable-picture"),
     (QueryError, 422, "invalid"),
     (CatalogError, 422, "invalid"),

@@ -29,7 +29,7 @@ blueprint = Blueprint("products", __name__, url_prefix="/v1/products")
     bodies={"application/json": Product},
     query=WriteQuery,
     replies={200: WriteReply, 201: WriteReply},
-    problems=(400, 413, 415, 422),
+    problems=(400, 409, 413, 415, 422),
 )
 def put_product(product_id: str) -> Response:
     """It can be found by words at once; vectors follow when the workers have embedded it.
@@ -70,7 +70,7 @@ def get_product(product_id: str) -> Response:
 
 
 @blueprint.delete("/<path:product_id>")
-@operation("write", "Remove a product", "products", query=WriteQuery, replies={200: WriteReply}, problems=(404, 422))
+@operation("write", "Remove a product", "products", query=WriteQuery, replies={200: WriteReply}, problems=(404, 409, 422))
 def delete_product(product_id: str) -> Response:
     """Its vectors and embedding states go with it."""
     query = read_query(WriteQuery)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from hybrid_search.errors import SettingsError
-from hybrid_search.product import Product
+from hybrid_search.product import Availability, Product
 
 ATTRIBUTE = "attributes."
 DOCUMENT_ID = "_id"
@@ -76,6 +76,7 @@ class AttachConfig(_Table):
     scales: dict[str, float] = Field(default_factory=dict)
     absent: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     constants: dict[str, Any] = Field(default_factory=dict)
+    availability: dict[str, Availability] = Field(default_factory=dict)
     image_base: str = ""
     category_tree: CategoryTree | None = None
     attribute_pairs: tuple[AttributePair, ...] = ()

@@ -16,10 +16,12 @@ from hybrid_search.attach.check import in_place
 from hybrid_search.attach.config import DOCUMENT_ID, AttachConfig
 from hybrid_search.attach.connect import open_source
 from hybrid_search.attach.in_place_fields import ID, REJECTED, add_own_fields
+from hybrid_search.attach.in_place_search import TheirFields, keyword_clause
 from hybrid_search.attach.in_place_transport import InPlaceTransport
 from hybrid_search.attach.reading import ProductReader
-from hybrid_search.attach.source import Source, SourceDocument, SourceIndex, describe
+from hybrid_search.attach.source import Source, SourceDocument, describe
 from hybrid_search.engines.base import ProductWrite
+from hybrid_search.engines.changes import ChangeRecord
 from hybrid_search.engines.cluster.dropping import rewrite_in
 from hybrid_search.engines.cluster.engine import ClusterEngine
 from hybrid_search.engines.cluster.entries import Change, content_put, difference, read_ledger
@@ -31,15 +33,13 @@ from hybrid_search.engines.cluster.rewriting import require_written
 from hybrid_search.engines.cluster.server import Server
 from hybrid_search.engines.cluster.spaces import read_spaces
 from hybrid_search.engines.cluster.transport import Transport
-from hybrid_search.errors import EngineError
+from hybrid_search.errors import EngineError, ReadOnlyError
 from hybrid_search.indexing.parts import ImageHashes, part_hashes
 from hybrid_search.product import Product
-from hybrid_search.schema import KEYWORD_FIELDS, NUMERIC_FIELDS, TEXT_FIELDS
 from hybrid_search.settings import Settings
 from hybrid_search.types import KeywordLeg, Priority, WriteResult
 
 _NO_PRODUCT = "cannot become a product: see hybrid-search attach --check"
-_TYPES_OF_TEXT = frozenset({"text", "match_only_text", "search_as_you_type"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,8 @@ class InPlaceEngine(ClusterEngine):
     def __init__(self, server: Server, source: Source, config: AttachConfig, hashes: ImageHashes, **options: Any) -> None:
         super().__init__(server, **options)
         self._source, self._config, self._hashes = source, config, hashes
+        self._fields = TheirFields(source.index, config)
+        self.uncountable = self._fields.uncountable
 
     def put(self, writes: Sequence[ProductWrite], *, priority: Priority = Priority.LIVE, refresh: bool = False) -> list[WriteResult]:
         raise _theirs()
@@ -130,22 +132,10 @@ class InPlaceEngine(ClusterEngine):
         told.rejected += len(refused)
 
     def _searchable(self) -> Searchable:
-        return replace(super()._searchable(), keyword=self._keyword)
+        return replace(super()._searchable(), keyword=self._keyword, fields=self._fields)
 
     def _keyword(self, leg: KeywordLeg) -> dict[str, Any] | None:
-        """Words matched by their analysis in their fields: each field's score by its weight, summed."""
-        weights: dict[str, float] = {}
-        for field, weight in leg.fields.items():
-            for target in self._config.fields if field == "all" else (field,):
-                if target in TEXT_FIELDS or target.startswith("attributes."):
-                    for path in self._config.fields.get(target, ()):
-                        told = self._source.index.fields.get(path)
-                        if told is not None and not told.nested and told.type in _TYPES_OF_TEXT and weight > 0:
-                            weights[path] = weights.get(path, 0.0) + weight
-        if not weights or not leg.text.strip():
-            return None
-        should = [{"match": {path: {"query": leg.text, "boost": weight}}} for path, weight in sorted(weights.items())]
-        return {"bool": {"should": should}}
+        return keyword_clause(leg, self._source.index, self._config)
 
 
 def attach_in_place(
@@ -173,7 +163,7 @@ def attach_in_place(
     add_own_fields(transport, index.asked)
     prepare(transport, dialect, indices, load_mappings(index.product, prefix), products=False)
     reader = ProductReader(config)
-    seen = InPlaceTransport(transport, index.asked, reader, their_paths(index, config), config.source.filter)
+    seen = InPlaceTransport(transport, index.asked, reader, config.source.filter)
     source = Source(transport, index, config.source.filter)
     options = {"max_attempts": max_attempts, "retry_pause": retry_pause, "clock": clock}
     return InPlaceEngine(Server(seen, dialect, indices), source, config, hashes, **options)
@@ -196,16 +186,21 @@ def open_in_place(settings: Settings, config: AttachConfig, hashes: ImageHashes)
         raise
 
 
-def their_paths(index: SourceIndex, config: AttachConfig) -> dict[str, str]:
-    """Their field to filter and sort by, for each of ours that one field fills as it is: no scale, no other words for the same thing."""
-    found: dict[str, str] = {}
-    for target in (*KEYWORD_FIELDS, *NUMERIC_FIELDS):
-        paths = config.fields.get(target, ())
-        told = index.fields.get(paths[0]) if len(paths) == 1 else None
-        if told is not None and told.exact and not told.nested and target not in config.scales and target not in ("id", "availability"):
-            found[target] = told.exact
-    return found
+class NoChanges:
+    """``ChangeStore`` of an index that only its shop writes: refuses before anything is kept."""
+
+    def advance(self, records: Sequence[ChangeRecord]) -> list[bool]:
+        raise _theirs()
+
+    def newest(self, ids: Sequence[str]) -> list[ChangeRecord | None]:
+        raise _theirs()
+
+    def close(self) -> None: ...
 
 
-def _theirs() -> EngineError:
-    return EngineError("The index is the shop's own: products are written there.", field="engine", remedy="Change the product in the shop.")
+def _theirs() -> ReadOnlyError:
+    return ReadOnlyError(
+        "The index is the shop's own (attach, in place): products are written there, not through here.",
+        field="attach",
+        remedy="Change the product in the shop; it is noticed there. To write through here, use a side index (attach sync, without the setting attach).",
+    )

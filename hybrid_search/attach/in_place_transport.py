@@ -1,4 +1,4 @@
-"""A foreign index seen as one of ours: requests go out with their field names, documents come back as products.
+"""A foreign index seen as one of ours: what the engine calls a product's ``id`` is ``hybrid.id`` there, documents come back as products.
 
 Only what is read is translated. Writes pass as they are: the engine's scripts touch nothing outside ``hybrid``.
 """
@@ -29,14 +29,12 @@ class InPlaceTransport:
         inner: to the server.
         index: theirs, as the engine names it.
         reader: makes products of its documents.
-        paths: their sortable field by ours, as in ``{"price": "price_0_1"}``.
         filter: what of the index are products.
     """
 
-    def __init__(self, inner: Transport, index: str, reader: ProductReader, paths: Mapping[str, str], filter: Mapping[str, Any]) -> None:
+    def __init__(self, inner: Transport, index: str, reader: ProductReader, filter: Mapping[str, Any]) -> None:
         self.url = inner.url
         self._inner, self._index, self._reader = inner, index, reader
-        self._paths = {**paths, "id": ID}
         # Documents that carry nothing of ours yet have no id to be found by.
         self._visible: list[Mapping[str, Any]] = [{"exists": {"field": ID}}, *([filter] if filter else [])]
         name = re.escape(orjson.dumps(index))
@@ -95,11 +93,11 @@ class InPlaceTransport:
         if isinstance(asked.get("_source"), list):
             sent["_source"] = [name for name in asked["_source"] if name.startswith(OWN)]
         if "docvalue_fields" in asked:
-            sent["docvalue_fields"] = [self._paths.get(name, name) for name in asked["docvalue_fields"]]
+            sent["docvalue_fields"] = [_theirs(name) for name in asked["docvalue_fields"]]
         return sent
 
     def _renamed(self, value: Any, above: str = "") -> Any:
-        """Field names replaced where they are names of fields: ``size`` is also a number of hits."""
+        """``id`` replaced where it is the name of a field."""
         if isinstance(value, list):
             return [self._renamed(item, above) for item in value]
         if not isinstance(value, dict):
@@ -108,10 +106,10 @@ class InPlaceTransport:
         out: dict[str, Any] = {}
         for key, inner in value.items():
             if key == "field" and isinstance(inner, str):
-                out[key] = self._paths.get(inner, inner)
+                out[key] = _theirs(inner)
             else:
                 name = str(key)
-                out[self._paths.get(name, name) if fields else name] = self._renamed(inner, name)
+                out[_theirs(name) if fields else name] = self._renamed(inner, name)
         return out
 
     def _inward(self, reply: Reply, source: Any) -> Reply:
@@ -132,3 +130,7 @@ class InPlaceTransport:
             row = self._reader.read(SourceDocument(hit["_id"], hit["_source"]))
             body = row.product.body() if isinstance(row, Accepted) else {}
         return {**hit, "_source": {**body, "id": hit["_id"], **({OWN: own} if own else {})}}
+
+
+def _theirs(name: str) -> str:
+    return ID if name == "id" else name

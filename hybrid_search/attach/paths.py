@@ -24,6 +24,11 @@ def value_at(document: Mapping[str, Any], path: str) -> Any:
     return None if not found else found[0] if len(found) == 1 else found
 
 
+def as_text(value: Any) -> str:
+    """A value as a server's facets show it: ``true`` for a boolean."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def leaves(document: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
     """Every (path, value) of a document, arrays opened."""
     if depth >= DEEPEST:

@@ -12,10 +12,11 @@ from typing import Any
 
 from hybrid_search.attach.config import ATTRIBUTE, DOCUMENT_ID, AttributePair, CategoryTree
 from hybrid_search.attach.names import ATTRIBUTES, NO_ATTRIBUTES, PAIR_NAMES, PAIR_VALUES, SEQUENCES, TARGETS, TargetNames, match, normal
-from hybrid_search.attach.paths import leaves, values_at
+from hybrid_search.attach.paths import as_text, leaves, values_at
 from hybrid_search.attach.schema import DATE_TYPES, NUMBER_TYPES, TEXT_TYPES, VECTOR_TYPES, SourceField
 from hybrid_search.attach.source import SourceDocument, SourceIndex
-from hybrid_search.attach.values import UNMAPPED, fits_type, share_fitting
+from hybrid_search.attach.values import STATES, UNMAPPED, fits_type, share_fitting
+from hybrid_search.catalog.values import availability
 
 LEAST = 0.3
 """Confidence below which nothing is proposed."""
@@ -44,6 +45,7 @@ class Proposal:
     separators: dict[str, str] = field(default_factory=dict)
     scales: dict[str, float] = field(default_factory=dict)
     absent: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    availability: dict[str, str] = field(default_factory=dict)
     category_tree: CategoryTree | None = None
     attribute_pairs: list[AttributePair] = field(default_factory=list)
     filter: dict[str, Any] = field(default_factory=dict)
@@ -209,6 +211,8 @@ def _details(seen: _Seen, made: Proposal) -> None:
             for above in ("parent", "parent_id"):
                 if parent and f"{parent}.{own}" in seen.values and f"{parent}.{above}" in seen.values:
                     made.category_tree = made.category_tree or CategoryTree(id=f"{parent}.{own}", parent=f"{parent}.{above}")
+    states = {as_text(value): availability(value) for value in values("availability")}
+    made.availability = {theirs: str(ours) for theirs, ours in sorted(states.items()) if ours in STATES}
     ratings = [float(value) for value in values("rating") if share_fitting("number", [value])]
     if ratings and max(ratings) > 5:
         made.scales["rating"] = 0.5 if max(ratings) <= 10 else 0.05

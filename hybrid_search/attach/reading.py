@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from hybrid_search.attach.config import ATTRIBUTE, DOCUMENT_ID, AttachConfig
-from hybrid_search.attach.paths import values_at
+from hybrid_search.attach.paths import as_text, values_at
 from hybrid_search.attach.source import SourceDocument
 from hybrid_search.catalog.convert import Converter, UnusableValue
 from hybrid_search.catalog.faults import faults_of
@@ -94,6 +94,8 @@ class ProductReader:
                 value: Any = found if several and len(found) > 1 else found[0]
                 if target in self._config.scales:
                     value = _scaled(value, self._config.scales[target])
+                if target == "availability":
+                    value = self._config.availability.get(as_text(value), value)
                 if target == "category" and self._config.category_tree:
                     value = self._branch(document.source, path)
                 record[_column(target, path)] = value

@@ -15,7 +15,7 @@ from hybrid_search.catalog.values import availability, gtin, price
 
 _TIME = TypeAdapter(datetime)
 _IMAGE = re.compile(r"(https?:)?//\S+|data:image/.*|\S+\.(jpe?g|png|webp|gif|avif|bmp|tiff?)(\?\S*)?", re.IGNORECASE | re.DOTALL)
-_STATES = ("in_stock", "out_of_stock", "preorder", "backorder")
+STATES = ("in_stock", "out_of_stock", "preorder", "backorder")
 
 FITTING_TYPES: dict[Kind, frozenset[str]] = {
     "text": TEXT_TYPES | EXACT_TYPES,
@@ -74,7 +74,7 @@ _LOOKS: dict[Kind, Callable[[Any], bool]] = {
     "count": lambda value: _number(value) and float(value) == int(float(value)),
     "date": _date,
     "image": lambda value: isinstance(value, str) and (value == "no_selection" or bool(_IMAGE.fullmatch(value))),
-    "availability": lambda value: availability(value) in _STATES,
+    "availability": lambda value: availability(value) in STATES,
     "gtin": lambda value: bool(re.fullmatch(r"\d{8}|\d{12,14}", str(gtin(value)))),
     "language": lambda value: isinstance(value, str) and bool(re.fullmatch(r"[a-z]{2,3}([-_][A-Za-z0-9]{2,8})*", value)),
     "currency": lambda value: isinstance(value, str) and bool(re.fullmatch(r"[A-Z]{3}", value)),

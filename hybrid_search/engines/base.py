@@ -215,6 +215,8 @@ class Engine(Catalog, Vectors, Ledger, Control, Blobs, Protocol):
     """Everything above, and search."""
 
     name: str
+    uncountable: frozenset[str]
+    """Fields with names of their own that this engine's index cannot filter or count; a search that asks for one raises ``QueryError``."""
 
     def search(self, plan: SearchPlan) -> EngineReply:
         """Answer all legs, counts and facets of ``plan`` from one state of the index.

@@ -11,12 +11,13 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
+from hybrid_search.api import create_app
 from hybrid_search.attach.config import load_config
 from hybrid_search.attach.in_place import attach_in_place
 from hybrid_search.attach.propose import propose
 from hybrid_search.attach.source import Source, describe
 from hybrid_search.attach.writing import attach_file
-from hybrid_search.bootstrap import open_engine
+from hybrid_search.bootstrap import build, open_engine
 from hybrid_search.cli.main import app
 from hybrid_search.errors import EngineError
 from hybrid_search.settings import load_settings
@@ -178,6 +179,40 @@ def test_a_document_that_is_no_product_is_marked_once(attached: Attached) -> Non
 def test_what_is_theirs_is_not_written_through_here(attached: Attached) -> None:
     with pytest.raises(EngineError, match="shop's own"):
         attached.engine.delete([doc(1)])
+
+
+def test_the_api_refuses_writes_and_keeps_nothing_of_them(attached: Attached, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    attached.engine.notice()
+    attached.engine.refresh()
+    monkeypatch.setenv("HYBRID_SEARCH_INDEX_PREFIX", f"{attached.server.prefix}-ours")
+    before = attached.server.fingerprint(attached.index)
+    services = build(load_settings(attach=tmp_path / "attach.toml", home=tmp_path / "home"), make_spaces=False)
+    try:
+        client = create_app(services).test_client()
+        lines = {"content_type": "application/x-ndjson"}
+        change = {"op": "update", "id": doc(1), "version": 1, "product": {"title": "Late"}}
+        replies = [
+            client.put(f"/v1/products/{doc(1)}", json={"title": "Late"}),
+            client.delete(f"/v1/products/{doc(1)}"),
+            client.post("/v1/products", data=orjson.dumps({"id": doc(1), "title": "Late"}), **lines),
+            client.post("/v1/changes", data=orjson.dumps(change), **lines),
+            client.post("/v1/changes", data=orjson.dumps({"op": "delete", "id": doc(1), "version": 2}), **lines),
+        ]
+        found = client.post("/v1/search", json={"q": "kettle", "facets": [{"field": "brand"}]})
+        shown = client.get("/?q=kettle")
+        unknown = client.post("/v1/search", json={"q": "kettle", "filters": [{"field": "price", "gte": 3}]})
+    finally:
+        services.close()
+    for reply in replies:
+        assert (reply.status_code, reply.mimetype) == (409, "application/problem+json")
+        assert reply.get_json()["type"] == "/problems#read-only"
+        assert "shop's own" in reply.get_json()["detail"] and "attach sync" in reply.get_json()["remedy"]
+    assert attached.server.fingerprint(attached.index) == before
+    assert not [name for name in attached.server.transport.request("GET", f"/{attached.server.prefix}-ours*").body if "changes" in name]
+    assert (found.status_code, found.get_json()["total"]) == (200, 6), found.get_json()
+    assert shown.status_code == 200 and "Kettle" in shown.text  # the page asks for no facet that theirs cannot answer
+    assert (unknown.status_code, unknown.get_json()["field"]) == (422, "price")
+    assert "nested object 'offers'" in unknown.get_json()["detail"]
 
 
 def test_a_refused_index_is_left_as_it_was(server: Server, tmp_path: Path) -> None:

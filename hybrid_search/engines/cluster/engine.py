@@ -60,6 +60,7 @@ class ClusterEngine:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.name: str = server.dialect.product
+        self.uncountable: frozenset[str] = frozenset()
         self.server = server
         self._policy = RetryPolicy(max_attempts, retry_pause)
         self._exact_up_to = knn_exact_up_to

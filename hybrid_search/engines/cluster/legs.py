@@ -10,8 +10,8 @@ import numpy as np
 
 from hybrid_search.engines.analysis import terms
 from hybrid_search.engines.cluster.dialect import Dialect
-from hybrid_search.engines.cluster.filters import EVERYTHING, Clause
-from hybrid_search.engines.cluster.layout import NUMERIC_PATHS, TEXT_PATHS, nested_path, vector_field
+from hybrid_search.engines.cluster.fields import EVERYTHING, OWN_FIELDS, Clause, Fields
+from hybrid_search.engines.cluster.layout import TEXT_PATHS, nested_path, vector_field
 from hybrid_search.engines.should_match import required_matches
 from hybrid_search.errors import QueryError
 from hybrid_search.schema import require_text
@@ -42,6 +42,7 @@ class Searchable:
     exact_up_to: int
     keyword: Callable[[KeywordLeg], Clause | None] | None = None
     """How words are matched in an index that has its own analysis (``attach`` in place); ours by default."""
+    fields: Fields = OWN_FIELDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def leg_search(leg: Leg, filters: Sequence[Clause], searchable: Searchable, dial
         return _keyword(leg, filters, searchable, dialect)
     if isinstance(leg, VectorLeg):
         return _vector(leg, filters, searchable, dialect)
-    order = [{NUMERIC_PATHS["popularity"]: {"order": "desc", "missing": 0}}, {"id": "asc"}]
+    order = [*searchable.fields.by_popularity(), {"id": "asc"}]
     return LegSearch(leg, _body(filtered(EVERYTHING, filters), leg.k, order), EVERYTHING, float)
 
 

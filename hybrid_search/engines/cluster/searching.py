@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from hybrid_search.engines.cluster.counting import Counts, counting_body, match_set, others_body, read_counts
 from hybrid_search.engines.cluster.dialect import Dialect
-from hybrid_search.engines.cluster.filters import Clause, filter_clauses
+from hybrid_search.engines.cluster.fields import Clause, Fields
+from hybrid_search.engines.cluster.filters import filter_clauses
 from hybrid_search.engines.cluster.legs import LegSearch, Searchable, leg_search, no_hits, read_hits
 from hybrid_search.engines.cluster.replies import Searches
 from hybrid_search.engines.cluster.transport import Transport
@@ -34,9 +35,9 @@ def answer(transport: Transport, dialect: Dialect, searchable: Searchable, plan:
         QueryError: unknown field or space, or a vector of another dimension.
         EngineUnavailable: the server cannot be reached, or answers nothing of the plan for another reason than time.
     """
-    filters = filter_clauses(plan.filters, plan.exclude_ids)
+    filters = filter_clauses(plan.filters, plan.exclude_ids, searchable.fields)
     legs = [leg_search(leg, filters, searchable, dialect) for leg in plan.legs]
-    asking = _Asking(Searches(transport, searchable.index, plan.timeout), plan, filters, searchable.shards)
+    asking = _Asking(Searches(transport, searchable.index, plan.timeout), plan, filters, searchable.shards, searchable.fields)
     counts = asking.first(legs)
     if not asking.hits and asking.failed and not all(reason.startswith("timeout:") for reason in asking.failed.values()):
         raise EngineUnavailable(
@@ -60,6 +61,7 @@ class _Asking:
     plan: SearchPlan
     filters: Sequence[Clause]
     shards: int
+    fields: Fields
     hits: dict[str, LegHits] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -72,7 +74,9 @@ class _Asking:
         counted = self.shards == 1 or not near
         bodies = [search.body for search in sent if search.body is not None]
         # written out in either case: a field that cannot be counted is told before anything is sent
-        counting = counting_body(self.plan, match_set([search.matches for search in sent], self.filters), shards=self.shards)
+        counting = counting_body(
+            self.plan, match_set([search.matches for search in sent], self.filters), shards=self.shards, fields=self.fields
+        )
         answers = self.searches.run([*bodies, counting] if counted else bodies)
         tied = False
         for search, one in zip(sent, answers, strict=False):
@@ -85,7 +89,7 @@ class _Asking:
         self.hits |= {search.leg.name: no_hits(search.leg) for search in legs if search.body is None}
         if self.failed or tied or not counted or answers[-1].failed:
             return None
-        return read_counts(self.plan, answers[-1].body)
+        return read_counts(self.plan, answers[-1].body, self.fields)
 
     def recount(self, legs: Sequence[LegSearch]) -> Counts | None:
         """Counts of what the legs answered, vector hits by their ids; ``None``, with the reason in ``failed``, when that fails too."""
@@ -95,12 +99,12 @@ class _Asking:
                 near = isinstance(search.leg, VectorLeg)
                 clauses.append({"terms": {"id": list(self.hits[search.leg.name].ids)}} if near else search.matches)
         self.recounted = match_set(clauses, self.filters)
-        (counted,) = self.searches.run([counting_body(self.plan, self.recounted, shards=self.shards)])
+        (counted,) = self.searches.run([counting_body(self.plan, self.recounted, shards=self.shards, fields=self.fields)])
         if counted.failed:
             if self.hits:
                 self.failed[COUNTS] = counted.failed
             return None
-        return read_counts(self.plan, counted.body)
+        return read_counts(self.plan, counted.body, self.fields)
 
     def with_others(self, counts: Counts, legs: Sequence[LegSearch]) -> tuple[Facet, ...]:
         """The facets, with ``others`` counted where products have several values."""
@@ -108,7 +112,7 @@ class _Asking:
             return counts.facets
         matches = self.recounted or match_set([search.matches for search in legs if search.body is not None], self.filters)
         facets = list(counts.facets)
-        answers = self.searches.run([others_body(facets[number], matches) for number in counts.unsure])
+        answers = self.searches.run([others_body(facets[number], matches, self.fields) for number in counts.unsure])
         for number, one in zip(counts.unsure, answers, strict=True):
             if one.failed:
                 self.failed[COUNTS] = one.failed

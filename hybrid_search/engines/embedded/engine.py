@@ -46,6 +46,7 @@ class EmbeddedEngine:
     """
 
     name = "embedded"
+    uncountable: frozenset[str] = frozenset()
 
     def __init__(
         self,
