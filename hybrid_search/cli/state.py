@@ -49,8 +49,9 @@ def search(
         hybrid-search search "in blue" --image photo.jpg --json
     """
     import base64
+    from contextlib import suppress
 
-    from hybrid_search.errors import QueryError
+    from hybrid_search.errors import EncoderError, QueryError
     from hybrid_search.query.pipeline import search as run
     from hybrid_search.query.request import ImageInput, SearchRequest, validated
 
@@ -64,6 +65,10 @@ def search(
     services = open_services(home, index=True)
     try:
         services.engine.refresh()
+        if query:  # what is told as the search's time is not to be that of loading models
+            for encoder in services.encoders.text.values():
+                with suppress(EncoderError):
+                    encoder.encode_queries([query])
         reply = run(request, services.search_parts)
     finally:
         services.close()
