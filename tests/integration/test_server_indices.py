@@ -96,6 +96,16 @@ def test_a_second_opening_finds_everything_and_removing_leaves_nothing(place: Pl
     assert names(engine, other.prefix) == set()
 
 
+@pytest.mark.engine("elasticsearch")
+def test_a_codec_that_the_licence_does_not_hold_is_refused_before_anything_is_made(elasticsearch_url: str) -> None:
+    place = Place("elasticsearch", elasticsearch_url, f"licence-{uuid.uuid4().hex[:8]}")
+    with pytest.raises(SettingsError, match=r"basic licence.*on_disk.*float, sq"):
+        place.open(codec="on_disk")
+    looking = place.open()
+    remove_all(looking.server.transport, looking.server.indices)
+    looking.close()
+
+
 def test_an_override_that_the_server_refuses_leaves_nothing(place: Place, engine: ClusterEngine, tmp_path: Path) -> None:
     other = Place(place.product, place.url, f"{place.prefix}x")
     with pytest.raises(ServerError, match="no_such_type"):

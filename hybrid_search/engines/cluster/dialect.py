@@ -39,6 +39,8 @@ class Dialect:
     """Mapping of a vector field of a dimension, by codec; a codec that is missing is one this server cannot keep."""
     untested: frozenset[str]
     """Codecs that were never run against a real server of this product."""
+    licensed: frozenset[str]
+    """Codecs that a server with its free licence maps, and then refuses each write of."""
     knn: Callable[[str, FloatVector, int, int, Sequence[Clause]], Clause]
     """Nearest neighbours, from field, vector, k, candidates per segment and filters that come first; ``(1 + cosine) / 2`` as score."""
     most_candidates: int
@@ -85,6 +87,7 @@ def opensearch(version: Version) -> Dialect:
             "on_disk": lambda dim: _knn_vector(dim, "faiss") | {"mode": "on_disk", "compression_level": "32x"},
         },
         untested=frozenset({"fp16", "on_disk"}),
+        licensed=frozenset(),
         knn=_opensearch_knn,
         most_candidates=1_000_000,
         bm25_factor=1.0 if version >= (3, 0, 0) else _LEGACY_BM25,
@@ -108,6 +111,7 @@ def elasticsearch(version: Version) -> Dialect:
         max_dim=4_096,
         vector_bodies=bodies,
         untested=frozenset({"on_disk"}),
+        licensed=frozenset({"on_disk"}),
         knn=_elasticsearch_knn,
         most_candidates=10_000,
         bm25_factor=_LEGACY_BM25,
