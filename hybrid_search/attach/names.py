@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
@@ -48,29 +49,57 @@ def _option(*names: str) -> tuple[NamePattern, ...]:
 
 @dataclass(frozen=True, slots=True)
 class TargetNames:
-    """Names for one product field; ``several`` says how many source fields may fill it."""
+    """Names for one product field; ``several`` says how many source fields may fill it, ``never_in`` inside which objects none is."""
 
     kind: Kind
     patterns: tuple[NamePattern, ...]
     several: int = 1
+    never_in: frozenset[str] = frozenset()
 
+
+_NAME = "name|title|label|nom|titre|libelle|nome|titolo|nombre|titulo|titel|bezeichnung"
+_MAKERS = ("brand", "manufacturer", "hersteller", "marke", "marque", "fabricant", "marca", "produttore", "fabricante")
+_CATEGORIES = "categories|category|taxonomy|department|kategorie|kategorien|categorie|categoria|categorias"
+_OTHERS_NAMED = frozenset(
+    (
+        *_MAKERS, *_CATEGORIES.split("|"), "warengruppe",
+        "brands", "manufacturers", "vendor", "maker", "make", "producer", "supplier", "seller", "author",
+        "lieferant", "fournisseur", "fornitore", "proveedor", "tags", "tag", "store", "shop", "website", "collection",
+    )
+)  # fmt: skip
+"""Objects whose name is not the product's."""
 
 TARGETS: dict[str, TargetNames] = {
     "title": TargetNames(
         "text",
         (
             _common(1.0, "title name post_title product_name product_title"),
+            _common(
+                1.0,
+                "titel produktname produkttitel artikelname titre nom nom_produit nome titolo nome_prodotto nombre titulo nombre_producto",
+            ),
+            _common(0.9, "bezeichnung artikelbezeichnung produktbezeichnung libelle designation intitule denominazione denominacion"),
             _common(0.7, "label headline display_name item_name heading"),
-            _path(0.95, COMMON, r"(title|name|product_name)\.(en|default|value|text)"),
+            _path(0.95, COMMON, rf"({_NAME}|product_name|produktname)\.(en|default|value|text)"),
+            _path(0.9, COMMON, rf"({_NAME}|product_name|produktname)\.(de|fr|it|es)"),
         ),
+        never_in=_OTHERS_NAMED,
     ),
     "description": TargetNames(
         "text",
         (
             _common(1.0, "description post_content long_description product_description"),
-            _common(0.8, "body_html body content details full_description desc text"),
+            _common(
+                1.0, "beschreibung produktbeschreibung langbeschreibung artikelbeschreibung descrizione descripcion description_longue"
+            ),
+            _common(0.7, "kurzbeschreibung descrizione_breve descripcion_corta description_courte descriptif kurztext"),
+            _common(0.8, "langtext body_html body content details full_description desc text"),
             _common(0.7, "short_description post_excerpt summary excerpt teaser"),
-            _path(0.95, COMMON, r"(description|body|content)\.(en|default|value|text|long|html)"),
+            _path(
+                0.95,
+                COMMON,
+                r"(description|body|content|beschreibung|descrizione|descripcion)\.(en|default|value|text|long|lang|html)",
+            ),
         ),
         several=2,
     ),
@@ -81,22 +110,26 @@ TARGETS: dict[str, TargetNames] = {
             _path(0.96, ELASTICSUITE, r"category\.name"),
             _path(0.9, MAGENTO, r"name_category_\d+"),
             _common(0.95, "category_path category_names breadcrumb breadcrumbs category_name"),
-            _path(0.95, COMMON, r"(categories|category|taxonomy|department)\.(name|title|path|label)"),
+            _path(0.95, COMMON, rf"({_CATEGORIES}|warengruppe)\.({_NAME}|path|pfad|chemin|percorso|ruta)"),
+            _common(0.9, "kategorie kategorien kategoriepfad warengruppe categorie categoria categorias"),
             _common(0.9, "category categories taxonomy department product_type google_product_category"),
         ),
     ),
     "brand": TargetNames(
         "word",
         (
-            *_option("brand", "manufacturer"),
+            *_option(*_MAKERS),
             _path(0.95, WOO, r"terms\.(product_brand|pwb-brand|yith_product_brand)\.name"),
-            _path(0.95, COMMON, r"(brand|manufacturer|vendor|maker)\.(name|title|label)"),
+            _path(0.95, COMMON, rf"({'|'.join(_MAKERS)}|vendor|maker)\.({_NAME})"),
+            _common(0.9, "herstellername markenname nom_marque nome_marca nombre_marca"),
             _common(0.8, "vendor maker make label_name producer"),
         ),
     ),
-    "color": TargetNames("word", (*_option("color", "colour"), _common(0.7, "base_color primary_color main_color"))),
-    "size": TargetNames("word", _option("size")),
-    "material": TargetNames("word", (*_option("material"), _common(0.7, "fabric composition"))),
+    "color": TargetNames(
+        "word", (*_option("color", "colour", "farbe", "couleur", "colore"), _common(0.7, "base_color primary_color main_color"))
+    ),
+    "size": TargetNames("word", _option("size", "groesse", "grosse", "taille", "taglia", "talla")),
+    "material": TargetNames("word", (*_option("material", "matiere", "materiale"), _common(0.7, "fabric composition"))),
     "price": TargetNames(
         "number",
         (
@@ -108,17 +141,32 @@ TARGETS: dict[str, TargetNames] = {
             _woo(0.8, "_price", "value|raw|long"),
             _woo(0.7, "_regular_price", "double"),
             _common(1.0, "price current_price final_price price_amount selling_price unit_price"),
+            _common(
+                1.0,
+                "preis verkaufspreis bruttopreis preis_brutto endpreis prix prix_ttc prix_vente prezzo prezzo_vendita precio precio_venta",
+            ),
             _common(0.8, "sale_price regular_price list_price msrp amount price_value price_cents price_minor"),
             _path(0.9, COMMON, r"(price|prices|offer|offers|pricing)\.(amount|value|current|price|gross|cents|final)"),
+            _path(
+                0.9,
+                COMMON,
+                r"(preis|preise|prix|prezzo|prezzi|precio|precios)\.(brutto|betrag|wert|value|amount|montant|valeur|ttc|importo|valore|importe|valor)",
+            ),
         ),
     ),
-    "currency": TargetNames("currency", (_common(0.95, "currency price_currency currency_code"),)),
+    "currency": TargetNames(
+        "currency", (_common(0.95, "currency price_currency currency_code waehrung wahrung devise valuta moneda divisa"),)
+    ),
     "availability": TargetNames(
         "availability",
         (
             _path(0.98, ELASTICSUITE, r"stock\.is_in_stock"),
             _woo(0.98, "_stock_status", "value|raw"),
             _common(0.95, "availability in_stock is_in_stock stock_status available is_available"),
+            _common(
+                0.9,
+                "verfuegbar verfugbar verfuegbarkeit verfugbarkeit lieferbar disponible disponibilite en_stock disponibile disponibilita disponibilidad",
+            ),
             _path(0.8, COMMON, r"(stock|inventory|offer|offers)\.(status|available|availability|in_stock)"),
             _common(0.6, "quantity_and_stock_status stock sold_out"),
         ),
@@ -144,7 +192,14 @@ TARGETS: dict[str, TargetNames] = {
     ),
     "gtin": TargetNames("gtin", (_common(0.95, "gtin ean ean13 upc gtin13 gtin14 isbn barcode"), _woo(0.95, "_global_unique_id"))),
     "mpn": TargetNames("word", (_common(0.95, "mpn manufacturer_part_number part_number"), _common(0.6, "model_number model"))),
-    "sku": TargetNames("word", (_common(1.0, "sku"), _woo(0.98, "_sku"), _common(0.8, "article_number item_number product_code"))),
+    "sku": TargetNames(
+        "word",
+        (
+            _common(1.0, "sku"),
+            _woo(0.98, "_sku"),
+            _common(0.8, "article_number item_number product_code artikelnummer artikelnr codice_articolo referencia"),
+        ),
+    ),
     "group_id": TargetNames(
         "id",
         (
@@ -157,6 +212,7 @@ TARGETS: dict[str, TargetNames] = {
         "date",
         (
             _common(0.95, "created_at created date_created creation_date created_on post_date_gmt"),
+            _common(0.9, "erstellt_am angelegt_am date_creation cree_le creato_il data_creazione creado fecha_creacion"),
             _common(0.8, "post_date release_date published_at"),
         ),
     ),
@@ -164,6 +220,10 @@ TARGETS: dict[str, TargetNames] = {
         "date",
         (
             _common(0.95, "updated_at updated modified_at date_modified last_modified changed_at post_modified_gmt last_updated"),
+            _common(
+                0.9,
+                "geaendert_am geandert_am aktualisiert_am date_modification modifie_le aggiornato_il data_modifica actualizado fecha_actualizacion",
+            ),
             _common(0.8, "post_modified modified timestamp indexed_at last_update"),
         ),
     ),
@@ -175,6 +235,8 @@ TARGETS: dict[str, TargetNames] = {
                 0.95, COMMON, r"(images|image|pictures|picture|media|photos|photo|gallery|thumbnail)\.(url|src|href|link|file|path|large)"
             ),
             _common(0.95, "images image image_url image_urls image_link base_image picture pictures picture_url main_image"),
+            _path(0.95, COMMON, r"(bild|bilder|medien|immagine|immagini|imagen|imagenes|foto|fotos)\.(url|src|href|link|datei|pfad|path)"),
+            _common(0.95, "bild bilder bild_url hauptbild image_principale immagine immagini imagen imagenes imagen_principal foto fotos"),
             _common(0.8, "photo photos gallery media_gallery img additional_images"),
             _common(0.6, "small_image thumbnail thumbnail_url"),
         ),
@@ -210,24 +272,43 @@ PAIR_VALUES = ("value", "values", "text", "option")
 SEQUENCES = re.compile(r"(.*_)?(sequence|seq|revision|change_id|version_id|event_id)")
 """Numbers that grow with every change."""
 
-WRAPPERS = frozenset({"product", "item", "doc", "document", "data", "fields", "attributes", "source"})
+WRAPPERS = frozenset(
+    (
+        "product", "item", "doc", "document", "data", "fields", "attributes", "source",
+        "produkt", "artikel", "produit", "article", "prodotto", "articolo", "producto", "articulo",
+    )
+)  # fmt: skip
 """Objects that a whole product is wrapped in."""
 
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def normal(path: str) -> str:
-    """A path in lower case, ``camelCase`` as ``camel_case``, hyphens kept."""
-    return _WORDS.sub("_", path).lower()
+    """A path in lower case without accents, ``camelCase`` as ``camel_case``, hyphens kept."""
+    cut = _WORDS.sub("_", path).lower()
+    return (
+        cut if cut.isascii() else "".join(c for c in unicodedata.normalize("NFKD", cut.replace("ß", "ss")) if not unicodedata.combining(c))
+    )
 
 
-def match(patterns: tuple[NamePattern, ...], path: str) -> tuple[NamePattern, float] | None:
-    """The surest pattern that a path fits, the first one among equals, and how sure it is there.
+def match(
+    patterns: tuple[NamePattern, ...], path: str, never_in: frozenset[str] = frozenset()
+) -> tuple[NamePattern, float, re.Match[str]] | None:
+    """The surest pattern that a path fits, the first one among equals, how sure it is there, and what it matched.
 
-    A common name inside an object may belong to the object (``maker.name``), so it counts for less.
+    A common name inside an object may belong to the object (``maker.name``), so it counts for less, and inside ``never_in`` not at all.
     """
     whole = normal(path)
-    above, _, last = whole.rpartition(".")
-    inside = 0.6 if above and above not in WRAPPERS else 1.0
-    fitting = [(p, p.sure * (1.0 if p.full else inside)) for p in patterns if p.pattern.fullmatch(whole if p.full else last)]
-    return max(fitting, key=lambda pair: pair[1]) if fitting else None
+    steps = whole.split(".")
+    while len(steps) > 1 and steps[0] in WRAPPERS:
+        steps.pop(0)
+    if never_in.intersection(steps[:-1]):
+        return None
+    inside = 0.6 if len(steps) > 1 else 1.0
+    fitting = [
+        (pattern, pattern.sure * (1.0 if pattern.full else inside), found)
+        for pattern in patterns
+        for text in ((whole, ".".join(steps)) if pattern.full else (steps[-1],))
+        if (found := pattern.pattern.fullmatch(text)) is not None
+    ]
+    return max(fitting, key=lambda told: told[1]) if fitting else None

@@ -115,10 +115,10 @@ def propose(index: SourceIndex, sample: Sequence[SourceDocument]) -> Proposal:
 def _guesses(seen: _Seen, names: TargetNames) -> list[Guess]:
     found: dict[str, Guess] = {}
     for path, told in seen.fields.items():
-        matched = match(names.patterns, path)
+        matched = match(names.patterns, path, names.never_in)
         if matched is None:
             continue
-        named, sure = matched
+        named, sure, _ = matched
         values = seen.values.get(path, [])
         fitting = share_fitting(names.kind, values)
         confidence = sure * (1.0 if fits_type(names.kind, told.type) else 0.3)
@@ -185,9 +185,8 @@ def _attributes(seen: _Seen, made: Proposal, taken: set[str]) -> None:
             continue
         if share_fitting("word", [str(v) for v in seen.values[path]]) < 0.9:
             continue
-        named, sure = matched
-        found = named.pattern.fullmatch(normal(path))
-        name = found[1] if found else path
+        named, sure, found = matched
+        name = found[1]
         if name in NO_ATTRIBUTES:
             continue
         held = f"{seen.documents[path]} of {seen.size} sampled hold it, as in {seen.example(path)!r}"
