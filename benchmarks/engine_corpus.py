@@ -55,7 +55,8 @@ def vectors(count: int, dim: int, seed: int) -> FloatMatrix:
     centres = np.random.default_rng(dim).standard_normal((CLUSTERS, dim)).astype(np.float32)
     rng = np.random.default_rng(seed)
     made = centres[rng.integers(0, CLUSTERS, count)] + np.float32(SPREAD) * rng.standard_normal((count, dim), dtype=np.float32)
-    return made / np.linalg.norm(made, axis=1, keepdims=True)
+    unit: FloatMatrix = made / np.linalg.norm(made, axis=1, keepdims=True)
+    return unit
 
 
 def writes(batch: Sequence[Product]) -> list[ProductWrite]:

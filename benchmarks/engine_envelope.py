@@ -121,7 +121,7 @@ def measure(count: int) -> dict[str, Any]:
         rest = time.perf_counter() - begun
         api = child("api", home)
         speed = ask(api, "query")
-        result = {
+        result: dict[str, Any] = {
             "products": count,
             "write_s": written,
             "index_rest_s": rest,

@@ -104,7 +104,8 @@ def lance(folder: Path, catalogue: Sequence[Product], matrix: FloatMatrix) -> Sy
 
     def search(query: Query) -> Sequence[int]:
         table.search(query[0], query_type="fts").where(inside, prefilter=True).select(["row", "_score"]).limit(K).to_arrow()
-        near = table.search(query[1]).distance_type("dot").where(inside, prefilter=True).select(["row", "_distance"]).limit(K).to_arrow()
+        nearest: Any = table.search(query[1])  # a vector makes one with distances
+        near = nearest.distance_type("dot").where(inside, prefilter=True).select(["row", "_distance"]).limit(K).to_arrow()
         return list(near["row"].to_pylist())
 
     return search

@@ -18,6 +18,7 @@ import statistics
 import tarfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -94,11 +95,9 @@ def speed(pictures: list[Image.Image], intake: ImageIntake, rounds: int) -> list
     for size in (500, 1_000, 3_000):
         for name, tile in (("one photo", size), ("collage", 220)):
             raw = jpeg(collage(pictures, size, size, tile, rng), quality=85)
-            control = versus(lambda raw=raw: full(raw, 224), lambda raw=raw: full(raw, 224), rounds)[2]  # type: ignore[misc]
+            control = versus(partial(full, raw, 224), partial(full, raw, 224), rounds)[2]
             for side in (224, 260):
-                a, b, ratio = versus(
-                    lambda raw=raw, side=side: full(raw, side), lambda raw=raw, side=side: scaled(intake, raw, side), rounds
-                )  # type: ignore[misc]
+                a, b, ratio = versus(partial(full, raw, side), partial(scaled, intake, raw, side), rounds)
                 row = {"picture": f"{name} {size} px", "kilobytes": len(raw) // 1000, "side": side}
                 rows.append(
                     row

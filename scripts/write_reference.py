@@ -27,7 +27,7 @@ NOTE = "<!-- Written by `make docs` from the code: change the code, not this pag
 
 
 def _default(info: FieldInfo) -> str:
-    value = info.get_default(call_default_factory=True)  # type: ignore[call-arg]
+    value = info.get_default(call_default_factory=True)
     if value is PydanticUndefined:
         return "required"
     return f"`{value}`" if value not in ("", (), {}) else "empty"
