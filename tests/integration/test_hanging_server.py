@@ -53,7 +53,9 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
     prefix = f"hanging-{uuid.uuid4().hex[:8]}"
     with FaultyProxy(request.getfixturevalue(f"{request.param}_url")) as proxy:
         address = {f"{request.param}_url": proxy.url}
-        settings = load_settings(engine=request.param, index_prefix=prefix, home=tmp_path, search_timeout=TIMEOUT, **address)
+        settings = load_settings(
+            engine=request.param, index_prefix=prefix, home=tmp_path, search_timeout=TIMEOUT, server_timeout=6.0, **address
+        )
         services = build(settings, follow=True)
         try:
             services.engine.put([ProductWrite(Product(id=id_, title="red shoe"), {}) for id_ in ("a", "b")], refresh=True)
