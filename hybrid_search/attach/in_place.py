@@ -19,13 +19,14 @@ from hybrid_search.attach.in_place_fields import ID, REJECTED, add_own_fields
 from hybrid_search.attach.in_place_search import TheirFields, keyword_clause
 from hybrid_search.attach.in_place_transport import InPlaceTransport
 from hybrid_search.attach.reading import ProductReader
-from hybrid_search.attach.source import Source, SourceDocument, describe
+from hybrid_search.attach.source import Source, SourceDocument, SourceIndex, describe
 from hybrid_search.engines.base import ProductWrite
 from hybrid_search.engines.changes import ChangeRecord
+from hybrid_search.engines.cluster.dialect import Dialect
 from hybrid_search.engines.cluster.dropping import rewrite_in
 from hybrid_search.engines.cluster.engine import ClusterEngine
 from hybrid_search.engines.cluster.entries import Change, content_put, difference, read_ledger
-from hybrid_search.engines.cluster.indices import greet, prepare
+from hybrid_search.engines.cluster.indices import behind_aliases, greet, prepare
 from hybrid_search.engines.cluster.layout import OWN, Indices
 from hybrid_search.engines.cluster.legs import Searchable
 from hybrid_search.engines.cluster.mappings import load_mappings
@@ -51,6 +52,10 @@ class InPlaceIndices(Indices):
     @property
     def products(self) -> str:
         return self.foreign
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        return (self.chunks, self.meta, self.towers)
 
 
 @dataclass(slots=True)
@@ -157,15 +162,41 @@ def attach_in_place(
     index = describe(transport, config.source.index)
     if reason := in_place(index):
         raise EngineError(f"Vectors cannot be added to {index.name!r}: {reason}", field="index", value=index.name)
-    config = config.model_copy(update={"fields": {**config.fields, "id": (DOCUMENT_ID,)}})
     dialect = greet(transport, index.product)
     indices = InPlaceIndices(prefix, index.asked)
     add_own_fields(transport, index.asked)
     prepare(transport, dialect, indices, load_mappings(index.product, prefix), products=False)
-    reader = ProductReader(config)
-    seen = InPlaceTransport(transport, index.asked, reader, config.source.filter)
-    source = Source(transport, index, config.source.filter)
     options = {"max_attempts": max_attempts, "retry_pause": retry_pause, "clock": clock}
+    return _join(transport, index, dialect, indices, config, hashes, **options)
+
+
+def look_in_place(settings: Settings, config: AttachConfig, hashes: ImageHashes) -> InPlaceEngine | None:
+    """The engine as it is, ``None`` where the index carries nothing of ours yet; opening it makes and changes nothing."""
+    transport = open_source(settings, config.source)
+    try:
+        index = describe(transport, config.source.index)
+        indices = InPlaceIndices(settings.index_prefix, index.asked)
+        if ID in index.fields and len(behind_aliases(transport, indices)) == len(indices.aliases):
+            return _join(transport, index, greet(transport, index.product), indices, config, hashes)
+    except BaseException:
+        transport.close()
+        raise
+    transport.close()
+    return None
+
+
+def _join(
+    transport: Transport,
+    index: SourceIndex,
+    dialect: Dialect,
+    indices: InPlaceIndices,
+    config: AttachConfig,
+    hashes: ImageHashes,
+    **options: Any,
+) -> InPlaceEngine:
+    config = config.model_copy(update={"fields": {**config.fields, "id": (DOCUMENT_ID,)}})
+    seen = InPlaceTransport(transport, index.asked, ProductReader(config), config.source.filter)
+    source = Source(transport, index, config.source.filter)
     return InPlaceEngine(Server(seen, dialect, indices), source, config, hashes, **options)
 
 

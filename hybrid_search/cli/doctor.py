@@ -75,13 +75,20 @@ def _tell(finding: Finding) -> None:
 
 
 def _transport(configured: Settings) -> Transport:
-    from hybrid_search.attach.connect import open_own
+    from hybrid_search.attach.config import load_config
+    from hybrid_search.attach.connect import open_own, open_source
 
-    return open_own(configured)
+    return open_own(configured) if configured.attach is None else open_source(configured, load_config(configured.attach).source)
 
 
 def _engine(configured: Settings) -> Engine | None:
     """The engine as it is: nothing is made by opening it."""
+    if configured.attach is not None:
+        from hybrid_search.attach.config import load_config
+        from hybrid_search.attach.in_place import look_in_place
+        from hybrid_search.bootstrap import open_intake
+
+        return look_in_place(configured, load_config(configured.attach), open_intake(configured))
     if configured.engine == "embedded":
         from hybrid_search.engines.embedded import EmbeddedEngine
 
@@ -93,7 +100,7 @@ def _engine(configured: Settings) -> Engine | None:
 
     transport = _transport(configured)
     indices = Indices(configured.index_prefix)
-    if len(behind_aliases(transport, indices)) < 4:
+    if len(behind_aliases(transport, indices)) < len(indices.aliases):
         transport.close()
         return None
     return ClusterEngine(Server(transport, greet(transport, configured.engine), indices))

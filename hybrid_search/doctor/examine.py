@@ -9,6 +9,7 @@ from pathlib import Path
 from hybrid_search.attach.check import check_attach
 from hybrid_search.attach.config import load_config
 from hybrid_search.attach.connect import open_source
+from hybrid_search.attach.in_place import InPlaceIndices
 from hybrid_search.attach.source import Source, describe
 from hybrid_search.doctor.broker import check_redis
 from hybrid_search.doctor.finding import Check, Finding, run
@@ -55,20 +56,29 @@ def examine(
         if name not in skip:
             yield from run(name, check)
     usable = True
-    if settings.engine != "embedded" and not {"server", "indices"} <= set(skip):
-        for finding in run("server.reachable", partial(_server, settings, settings.engine, open_transport, skip)):
+    on_server = settings.engine != "embedded" or settings.attach is not None
+    if on_server and not {"server", "indices"} <= set(skip):
+        for finding in run("server.reachable", partial(_server, settings, open_transport, skip)):
             usable = usable and finding.check != "server.reachable" or finding.level == "ok"
             yield finding
     attach = attach or settings.attach
-    if "work" not in skip and usable and settings.attach is None:  # opening an engine in place would write to their mapping
+    if "work" not in skip and usable:
         yield from run("engine", partial(_work, settings, open_engine))
     if attach is not None and "attach" not in skip:
         yield from run("attach", partial(check_attached, settings, attach))
 
 
-def _server(settings: Settings, product: ProductName, open_transport: Callable[[], Transport], skip: Collection[str]) -> Iterator[Finding]:
-    urls = settings.opensearch_url if product == "opensearch" else settings.elasticsearch_url
-    indices = Indices(settings.index_prefix)
+def _place(settings: Settings) -> tuple[ProductName, str, Indices]:
+    """Product and address of the search server, and the indices that are used there."""
+    if settings.attach is not None:
+        source = load_config(settings.attach).source
+        return source.engine, source.url, InPlaceIndices(settings.index_prefix, source.index)
+    product: ProductName = "elasticsearch" if settings.engine == "elasticsearch" else "opensearch"
+    return product, settings.opensearch_url if product == "opensearch" else settings.elasticsearch_url, Indices(settings.index_prefix)
+
+
+def _server(settings: Settings, open_transport: Callable[[], Transport], skip: Collection[str]) -> Iterator[Finding]:
+    product, urls, indices = _place(settings)
     if "server" not in skip:
         yield from check_access(settings, urls)
     transport = open_transport()
@@ -83,10 +93,14 @@ def _server(settings: Settings, product: ProductName, open_transport: Callable[[
             "server.snapshots": partial(check_snapshots, transport),
             "indices.aliases": partial(check_aliases, transport, indices),
             "indices.blocks": partial(check_blocks, transport, indices),
+        }
+        of_our_products: dict[str, Check] = {
             "indices.mappings": partial(check_mappings, transport, indices, files),
             "indices.templates": partial(check_templates, transport, indices, files),
             "indices.analyzers": partial(check_analyzers, transport, indices),
         }
+        if settings.attach is None:  # else mapping and analysis are the shop's
+            checks |= of_our_products
         for name, check in checks.items():
             if name.partition(".")[0] not in skip:
                 yield from run(name, check)
@@ -97,7 +111,8 @@ def _server(settings: Settings, product: ProductName, open_transport: Callable[[
 def _work(settings: Settings, open_engine: Callable[[], Engine | None]) -> Iterator[Finding]:
     engine = open_engine()
     if engine is None:
-        yield Finding("engine", "warn", "There is no index yet.", "Load a catalogue with hybrid-search ingest.")
+        remedy = "Load a catalogue with hybrid-search ingest." if settings.attach is None else "Run hybrid-search attach in-place."
+        yield Finding("engine", "warn", "There is no index with anything of ours yet.", remedy)
         return
     try:
         yield from check_queue(engine, settings)

@@ -33,7 +33,7 @@ def check_aliases(transport: Transport, indices: Indices) -> Iterator[Finding]:
     except EngineUnavailable as err:
         yield Finding("indices.aliases", "fail", err.message, err.remedy or "")
         return
-    missing = [alias for alias in (indices.products, *(str(getattr(indices, name)) for name in PLAIN)) if alias not in held]
+    missing = [alias for alias in indices.aliases if alias not in held]
     if not held:
         yield Finding(
             "indices.aliases",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -213,6 +214,35 @@ def test_the_api_refuses_writes_and_keeps_nothing_of_them(attached: Attached, tm
     assert shown.status_code == 200 and "Kettle" in shown.text  # the page asks for no facet that theirs cannot answer
     assert (unknown.status_code, unknown.get_json()["field"]) == (422, "price")
     assert "nested object 'offers'" in unknown.get_json()["detail"]
+
+
+def test_the_doctor_looks_at_queue_and_spaces_in_place_and_changes_nothing(
+    attached: Attached, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def examined() -> tuple[dict[str, tuple[str, str, str]], Any]:
+        command = ["doctor", "--json", "--home", str(tmp_path / "home"), "--skip", "redis", "--skip", "models", "--skip", "keys"]
+        told = orjson.loads(CliRunner().invoke(app, command).stdout)["findings"]
+        return {f["check"]: (f["level"], f["found"], f["remedy"]) for f in told}, attached.server.fingerprint(attached.index)
+
+    monkeypatch.setenv("HYBRID_SEARCH_ATTACH", str(tmp_path / "attach.toml"))
+    monkeypatch.setenv("HYBRID_SEARCH_INDEX_PREFIX", f"{attached.server.prefix}-ours")
+    attached.engine.notice()
+    attached.engine.refresh()
+    before = attached.server.fingerprint(attached.index)
+    found, after = examined()
+    assert after == before
+    assert found["queue"][1].startswith("60 products, 120 embeddings pending")
+    assert found["queue.idle"][0] == "warn"
+    assert found["spaces"][0] == "warn" and "do not load" in found["spaces"][1]  # the towers of this test are nobody's settings
+    assert found["indices.aliases"][0] == "ok"
+    assert "indices.mappings" not in found  # theirs
+    attached.server.transport.request("PUT", f"/{attached.index}/_settings", {"index.blocks.write": True})
+    assert examined()[0]["indices.blocks"][:2] == ("fail", f"{attached.index} refuses writes: index.blocks.write is set.")
+
+    monkeypatch.setenv("HYBRID_SEARCH_INDEX_PREFIX", f"{attached.server.prefix}-nobody")
+    found, _ = examined()
+    assert found["engine"][0] == "warn" and "attach in-place" in found["engine"][2]
+    assert not attached.server.transport.request("GET", f"/{attached.server.prefix}-nobody*").body
 
 
 def test_a_refused_index_is_left_as_it_was(server: Server, tmp_path: Path) -> None:

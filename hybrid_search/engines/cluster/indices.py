@@ -116,8 +116,7 @@ def _missing(transport: Transport, indices: Indices, products: bool) -> list[str
 
 def behind_aliases(transport: Transport, indices: Indices) -> dict[str, str]:
     """The index behind each alias that exists. Raises ``EngineUnavailable`` where one points to several."""
-    aliases = [indices.products, indices.chunks, indices.meta, indices.towers]
-    reply = transport.request("GET", f"/_alias/{','.join(aliases)}", ignore=(404,))
+    reply = transport.request("GET", f"/_alias/{','.join(indices.aliases)}", ignore=(404,))
     found: dict[str, list[str]] = {}
     for index, entry in reply.body.items():
         for alias in entry.get("aliases", {}) if isinstance(entry, dict) else ():

@@ -40,6 +40,11 @@ class Indices:
         """What towers computed, by model and content hash."""
         return f"{self.prefix}-towers"
 
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """All of them, each an alias of one index."""
+        return (self.products, self.chunks, self.meta, self.towers)
+
 
 # under ``hybrid``: generated for search
 ATTRIBUTE_VALUES = "hybrid.attribute_values"
