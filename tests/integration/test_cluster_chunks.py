@@ -200,14 +200,14 @@ def test_a_chunk_costs_a_handful_of_requests(server: Server, clock: Clock) -> No
         return mortal.sent - before
 
     opened = []
-    assert cost(lambda: opened.extend(engine.open_chunks(at_most=9, size=64))) <= 8
+    assert cost(lambda: opened.extend(engine.open_chunks(at_most=9, size=64))) <= 9
     (chunk,) = opened
     assert len(chunk.product_ids) == 64
     assert cost(lambda: engine.start_chunk(chunk.id)) == 1
     assert cost(lambda: engine.beat_chunk(chunk.id)) == 1
-    assert cost(lambda: engine.write_vectors([vectors(id_, TEXT, ("t1",)) for id_ in ids])) <= 3
+    assert cost(lambda: engine.write_vectors([vectors(id_, TEXT, ("t1",)) for id_ in ids])) <= 4  # incl. whether a space was dropped
     assert cost(lambda: engine.finish_chunk(chunk.id)) <= 3
-    assert cost(lambda: engine.open_chunks(at_most=9, size=64)) <= 5
+    assert cost(lambda: engine.open_chunks(at_most=9, size=64)) <= 6
     assert cost(lambda: engine.give_up_chunks(silent_for=SILENCE)) <= 3
 
 
