@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 
 from hybrid_search.attach.config import DOCUMENT_ID, AttachConfig
 from hybrid_search.attach.reading import ProductReader
+from hybrid_search.attach.schema import DATE_TYPES, NUMBER_TYPES
 from hybrid_search.attach.source import Source, SourceDocument, SourceIndex
 from hybrid_search.catalog.rows import Accepted, CatalogSummary, Reject
+from hybrid_search.engines.cluster.layout import OWN
 from hybrid_search.product import Product
 
 SAMPLE = 200
@@ -72,13 +74,27 @@ def _check_paths(index: SourceIndex, config: AttachConfig, told: AttachCheck) ->
                 told.warnings.append(
                     f"fields.{target}: the mapping has no field {path!r} (right only if it is stored without being mapped)."
                 )
-    follow = config.follow.field
-    if follow and (follow not in known or not known[follow].exact):
-        told.problems.append(f"follow.field: {follow!r} is no field that the index can sort by.")
+    if fault := follow_fault(index, config):
+        told.problems.append(fault)
+
+
+def follow_fault(index: SourceIndex, config: AttachConfig) -> str:
+    """Why ``follow.field`` cannot be followed, empty when it can."""
+    follow = config.follow
+    told = index.fields.get(follow.field)
+    wanted = DATE_TYPES if follow.kind == "date" else NUMBER_TYPES
+    if not follow.field or (told is not None and told.exact == told.path and told.type in wanted and not told.nested):
+        return ""
+    state = "is not in the mapping" if told is None else f"is a {told.type}{' inside a nested object' if told.nested else ''}"
+    return f"follow.field: {follow.field!r} {state}, not a {follow.kind} that the index can sort by."
 
 
 def in_place(index: SourceIndex) -> str:
     """Empty when vectors can be added to the index itself, else why not and what to do instead."""
+    if index.taken:
+        return f"it has a field of its own that is called {OWN!r}, where ours would stand: use a side index (attach sync)."
+    if index.routed:
+        return "its documents are only found by their routing value, which products do not have: use a side index (attach sync)."
     if index.product == "opensearch" and not index.knn:
         return (
             "index.knn is not true, and cannot be switched on for an index that exists: use a side index (attach sync), "

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hybrid_search.attach.check import in_place
+from hybrid_search.attach.check import follow_fault, in_place
 from hybrid_search.attach.config import DOCUMENT_ID, AttachConfig
 from hybrid_search.attach.connect import open_source
 from hybrid_search.attach.in_place_fields import ID, REJECTED, add_own_fields
@@ -32,9 +32,9 @@ from hybrid_search.engines.cluster.legs import Searchable
 from hybrid_search.engines.cluster.mappings import load_mappings
 from hybrid_search.engines.cluster.rewriting import require_written
 from hybrid_search.engines.cluster.server import Server
-from hybrid_search.engines.cluster.spaces import read_spaces
+from hybrid_search.engines.cluster.spaces import map_fields, read_spaces
 from hybrid_search.engines.cluster.transport import Transport
-from hybrid_search.errors import EngineError, ReadOnlyError
+from hybrid_search.errors import EngineError, ReadOnlyError, SettingsError
 from hybrid_search.indexing.parts import ImageHashes, part_hashes
 from hybrid_search.product import Product
 from hybrid_search.settings import Settings
@@ -70,9 +70,12 @@ class Noticed:
 class InPlaceEngine(ClusterEngine):
     """``Engine`` over a foreign index. Products have the documents' own ids; they are written by the shop, not through here."""
 
-    def __init__(self, server: Server, source: Source, config: AttachConfig, hashes: ImageHashes, **options: Any) -> None:
+    def __init__(
+        self, server: Server, transport: Transport, source: Source, config: AttachConfig, hashes: ImageHashes, **options: Any
+    ) -> None:
         super().__init__(server, **options)
         self._source, self._config, self._hashes = source, config, hashes
+        self._transport = transport
         self._fields = TheirFields(source.index, config)
         self.uncountable = self._fields.uncountable
 
@@ -87,6 +90,7 @@ class InPlaceEngine(ClusterEngine):
 
         Call it again and again. A document whose words and pictures are the same is not written.
         """
+        self._meet_new_index()
         told = Noticed()
         for documents in self._source.missing(ID):
             self._look(documents, told, Priority.BACKFILL)
@@ -103,10 +107,26 @@ class InPlaceEngine(ClusterEngine):
 
     def look_at_all(self) -> Noticed:
         """Compare every document with its ledger: finds changes where there is nothing to follow."""
+        self._meet_new_index()
         told = Noticed()
         for documents in self._source.read():
             self._look(documents, told, Priority.BACKFILL)
         return told
+
+    def _meet_new_index(self) -> None:
+        """Give our fields to another index that took the place of the one we know, as where a shop builds a new one behind its alias.
+
+        Before the first ledger is written there: by its own dynamic mapping our vectors would become plain numbers.
+        """
+        index = describe(self._transport, self._source.index.asked)
+        if index.uuid == self._source.index.uuid:
+            return
+        _require_place(index)
+        add_own_fields(self._transport, index.asked)
+        map_fields(self.server)
+        self._source = Source(self._transport, index, self._config.source.filter)
+        self._fields = TheirFields(index, self._config)
+        self.uncountable = self._fields.uncountable
 
     def _look(self, documents: Sequence[SourceDocument], told: Noticed, priority: Priority) -> None:
         spaces = read_spaces(self.server).fields
@@ -160,8 +180,9 @@ def attach_in_place(
         ServerError: the server refuses the mapping; nothing of ours stays then but empty fields.
     """
     index = describe(transport, config.source.index)
-    if reason := in_place(index):
-        raise EngineError(f"Vectors cannot be added to {index.name!r}: {reason}", field="index", value=index.name)
+    _require_place(index)
+    if fault := follow_fault(index, config):
+        raise SettingsError(fault, field="follow.field", value=config.follow.field, remedy="See hybrid-search attach --check.")
     dialect = greet(transport, index.product)
     indices = InPlaceIndices(prefix, index.asked)
     add_own_fields(transport, index.asked)
@@ -197,7 +218,7 @@ def _join(
     config = config.model_copy(update={"fields": {**config.fields, "id": (DOCUMENT_ID,)}})
     seen = InPlaceTransport(transport, index.asked, ProductReader(config), config.source.filter)
     source = Source(transport, index, config.source.filter)
-    return InPlaceEngine(Server(seen, dialect, indices), source, config, hashes, **options)
+    return InPlaceEngine(Server(seen, dialect, indices), transport, source, config, hashes, **options)
 
 
 def open_in_place(settings: Settings, config: AttachConfig, hashes: ImageHashes) -> InPlaceEngine:
@@ -227,6 +248,11 @@ class NoChanges:
         raise _theirs()
 
     def close(self) -> None: ...
+
+
+def _require_place(index: SourceIndex) -> None:
+    if reason := in_place(index):
+        raise EngineError(f"Vectors cannot be added to {index.name!r}: {reason}", field="index", value=index.name)
 
 
 def _theirs() -> ReadOnlyError:

@@ -35,6 +35,12 @@ def fields_of(mapping: Mapping[str, Any]) -> dict[str, SourceField]:
     return dict(sorted(found.items()))
 
 
+def foreign_below(mapping: Mapping[str, Any], name: str) -> bool:
+    """Whether the mapping has something called ``name`` that is no object with dynamic mapping off, as ours is."""
+    told = mapping.get("properties", {}).get(name)
+    return told is not None and ("properties" not in told or str(told.get("dynamic")).lower() != "false")
+
+
 def _walk(properties: Mapping[str, Any], prefix: str, nested: str, found: dict[str, SourceField]) -> None:
     for name, told in properties.items():
         path = prefix + name

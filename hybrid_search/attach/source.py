@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import quote
 
-from hybrid_search.attach.schema import VECTOR_TYPES, SourceField, fields_of
+from hybrid_search.attach.schema import VECTOR_TYPES, SourceField, fields_of, foreign_below
+from hybrid_search.engines.cluster.layout import OWN
 from hybrid_search.engines.cluster.transport import ServerError, Transport
 from hybrid_search.errors import EngineError, NotFoundError
 
@@ -48,7 +49,10 @@ class SourceIndex:
     documents: int
     knn: bool
     settings: Mapping[str, Any] = field(default_factory=dict)
-    source_enabled: bool = True
+    routed: bool = False
+    """Whether a document is only found by its routing value."""
+    taken: bool = False
+    """Whether it has a field of its own that is called as the object we keep ours in."""
 
     @property
     def vectors(self) -> tuple[str, ...]:
@@ -97,6 +101,8 @@ def describe(transport: Transport, index: str) -> SourceIndex:
         documents=int(count.body["count"]),
         knn=str(settings.get("index.knn", "false")).lower() == "true",
         settings=settings,
+        routed=bool(mapping.get("_routing", {}).get("required")),
+        taken=foreign_below(mapping, OWN),
     )
 
 
@@ -149,10 +155,10 @@ class Source:
         body = {"size": len(ids), "query": query, "_source": self._fields(None), "seq_no_primary_term": True}
         return _documents(self._checked(self._transport.request("POST", f"/{quote(self.index.name, safe='')}/_search", body).body))
 
-    def missing(self, path: str, *, page: int = PAGE) -> Iterator[list[SourceDocument]]:
-        """Pages of ids of the documents that lack a field, as searchable at the call; no source is read."""
+    def missing(self, path: str, *, fields: Sequence[str] = ()) -> Iterator[list[SourceDocument]]:
+        """Pages of the documents that lack a field, as searchable at the call, with these source fields."""
         query = {"bool": {"filter": [self._query()], "must_not": [{"exists": {"field": path}}]}}
-        yield from Source(self._transport, self.index, query).read(fields=[], page=page)
+        yield from Source(self._transport, self.index, query).read(fields=fields)
 
     def newest(self, path: str, *, dated: bool) -> Any:
         """The largest value of a field (milliseconds since 1970 for a date), ``None`` where no document has one."""

@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from hybrid_search.attach.check import follow_fault
 from hybrid_search.attach.config import DOCUMENT_ID, AttachConfig
 from hybrid_search.attach.position import Position, PositionFile
 from hybrid_search.attach.reading import ProductReader
 from hybrid_search.attach.source import Source, SourceDocument
 from hybrid_search.catalog.rows import Accepted, CatalogSummary, Reject
 from hybrid_search.engines.base import Catalog, ProductWrite, scan_all
-from hybrid_search.errors import ConflictError
+from hybrid_search.errors import ConflictError, SettingsError
 from hybrid_search.indexing.parts import ImageHashes, part_hashes
 from hybrid_search.types import Priority
 
@@ -68,6 +69,7 @@ class Follower:
     ) -> None:
         self._source, self._engine, self._follow = source, engine, config.follow
         self._reader, self._hashes, self._positions, self._now = ProductReader(config), hashes, positions, clock
+        self._fault = follow_fault(source.index, config)
         self._id_path, self._reading = config.id_path, config.reading
 
     def round(self, *, compare: bool | None = None, on_progress: OnProgress = lambda done, total: None) -> SyncSummary:
@@ -76,7 +78,10 @@ class Follower:
         Raises:
             ConflictError: the comparison would delete more than ``follow.delete_at_most``; nothing was deleted.
             EngineError, EngineUnavailable: theirs or ours could not be read or written; the next round goes on from here.
+            SettingsError: ``follow.field`` cannot be followed.
         """
+        if self._fault:
+            raise SettingsError(self._fault, field="follow.field", value=self._follow.field, remedy="See hybrid-search attach --check.")
         started = time.monotonic()
         summary = SyncSummary()
         position = self._positions.read(self._source.index.uuid, self._reading)
@@ -116,6 +121,8 @@ class Follower:
         self._positions.write(position)
 
     def _changes(self, position: Position, summary: SyncSummary, on_progress: OnProgress) -> None:
+        for documents in self._source.missing(self._follow.field, fields=self._fields):  # no time tells when they change
+            self._put(documents, summary, Priority.LIVE)
         dated = self._follow.kind == "date"
         back = int(self._follow.overlap * (1_000 if dated else 1))
         since = None if position.changed is None else position.changed - back

@@ -20,7 +20,7 @@ from hybrid_search.attach.source import Source, describe
 from hybrid_search.attach.writing import attach_file
 from hybrid_search.bootstrap import build, open_engine
 from hybrid_search.cli.main import app
-from hybrid_search.errors import EngineError
+from hybrid_search.errors import EngineError, HybridSearchError
 from hybrid_search.settings import load_settings
 from hybrid_search.types import KeywordLeg, SearchPlan, State, Terms, VectorLeg
 from tests.attach.attached import SHOP, Attached, LinkedPictures
@@ -243,6 +243,48 @@ def test_the_doctor_looks_at_queue_and_spaces_in_place_and_changes_nothing(
     found, _ = examined()
     assert found["engine"][0] == "warn" and "attach in-place" in found["engine"][2]
     assert not attached.server.transport.request("GET", f"/{attached.server.prefix}-nobody*").body
+
+
+def test_a_new_index_behind_their_alias_is_fitted_out_and_refilled(server: Server, tmp_path: Path) -> None:
+    """As a shop's nightly build does it: a new index, filled, and the alias moved."""
+    attached = Attached(server, 12, tmp_path)
+    one, two, alias = attached.index, server.make(SHOP, count=12, name="two"), f"{server.prefix}-shop"
+    server.transport.request("POST", "/_aliases", {"actions": [{"add": {"index": one, "alias": alias}}]})
+    attached.engine.close()
+    attached.config = attached.config.model_copy(update={"source": attached.config.source.model_copy(update={"index": alias})})
+    attached.engine = attached.open()
+    attached.engine.notice()
+    attached.embed_all()
+    calls = attached.calls()
+    swap = [{"remove": {"index": one, "alias": alias}}, {"add": {"index": two, "alias": alias}}]
+    server.transport.request("POST", "/_aliases", {"actions": swap})
+    assert attached.engine.notice().changed == 12
+    attached.embed_all()
+    attached.engine.refresh()
+    assert attached.states() == {"text_1": {"ready": 12}, "image_1": {"ready": 12}}
+    assert attached.calls() == calls
+    told = [server.transport.request("GET", f"/{index}/_mapping").body[index]["mappings"]["properties"]["hybrid"] for index in (one, two)]
+    assert told[0] == told[1]
+    attached.close()
+
+
+def test_an_index_that_cannot_carry_ours_is_refused(server: Server, tmp_path: Path) -> None:
+    bodies = {
+        "a field of its own": {"properties": {"hybrid": {"type": "boolean"}}},
+        "routing value": {"_routing": {"required": True}, "properties": {"title": {"type": "text"}}},
+        "follow.field.*is a keyword, not a date": {"properties": {"title": {"type": "text"}, "changed": {"type": "keyword"}}},
+    }
+    knn = {"index.knn": True} if server.product == "opensearch" else {}
+    for number, (why, mappings) in enumerate(bodies.items()):
+        index = f"{server.prefix}-{number}"
+        server.transport.request("PUT", f"/{index}", {"settings": {"index.number_of_replicas": 0, **knn}, "mappings": mappings})
+        path = tmp_path / "attach.toml"
+        source = f'[source]\nurl = "{server.url}"\nindex = "{index}"\nengine = "{server.product}"\n'
+        path.write_text(f'{source}[fields]\nid = "_id"\ntitle = "title"\n[follow]\nfield = "changed"\n')
+        before = server.transport.request("GET", f"/{index}").body
+        with pytest.raises(HybridSearchError, match=why):
+            attach_in_place(server.transport, load_config(path), LinkedPictures(), prefix=f"{server.prefix}-ours")
+        assert server.transport.request("GET", f"/{index}").body == before
 
 
 def test_a_refused_index_is_left_as_it_was(server: Server, tmp_path: Path) -> None:

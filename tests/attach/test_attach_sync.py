@@ -20,7 +20,7 @@ from hybrid_search.attach.writing import attach_file
 from hybrid_search.cli.main import app
 from hybrid_search.engines.base import scan_all
 from hybrid_search.engines.embedded import EmbeddedEngine
-from hybrid_search.errors import ConflictError, EngineUnavailable
+from hybrid_search.errors import ConflictError, EngineUnavailable, SettingsError
 from tests.attach.conftest import Server
 from tests.attach.shops import COUNT, SHOPS, Shop
 from tests.indexing_parts import DrawnPictures
@@ -111,6 +111,28 @@ def test_a_write_that_comes_late_is_found_within_the_overlap(server: Server, tmp
     assert last == shop.document(COUNT - 1)[1]["updated_at"]
     assert side.follower().round().updated == 1
     assert side.titles()["1003"] == "Late by a minute"
+
+
+def test_a_document_without_a_time_is_found_too(server: Server, tmp_path: Path, closing: list[Side]) -> None:
+    shop = SHOPS["magento"]
+    index = server.make(shop)
+    side = Side(server, index, tmp_path / "home")
+    closing.append(side)
+    side.follower().round()
+    id_, body = shop.document(COUNT)
+    del body["updated_at"]
+    server.write(index, [(id_, body)])
+    assert side.follower().round(compare=False).created == 1
+    server.write(index, [(id_, {**body, "name": "Another"})])
+    assert side.follower().round(compare=False).updated == 1
+    assert side.titles()[id_] == "Another"
+
+
+def test_a_field_that_cannot_be_followed_is_refused(server: Server, tmp_path: Path, closing: list[Side]) -> None:
+    side = Side(server, server.make(SHOPS["magento"], count=2), tmp_path / "home", field="sku")
+    closing.append(side)
+    with pytest.raises(SettingsError, match="follow.field: 'sku' is a keyword, not a date"):
+        side.follower().round()
 
 
 class Breaking:

@@ -93,6 +93,18 @@ def forget_dropped(server: Server, fields: list[str]) -> None:
     _change(server, forget)
 
 
+def map_fields(server: Server) -> None:
+    """Give the vector fields of all spaces to a products index that has none of them. Raises ``ServerError``."""
+    for field, space in read_spaces(server).fields.items():
+        _put_field(server, field, space)
+
+
+def _put_field(server: Server, field: str, space: Space) -> None:
+    body = server.dialect.vector_mapping(space.dim, space.part, server.codec)
+    mapping = {"properties": {OWN: {"properties": {f"vec_{field}": body}}}}
+    server.transport.request("PUT", f"/{server.indices.products}/_mapping", mapping)
+
+
 def _map_field(server: Server, space: Space, held: SpaceList) -> str:
     """Add the vector field to the mapping; another name where one of another shape is in the way, left there by a dropped space."""
     ordinal = 1
@@ -101,10 +113,8 @@ def _map_field(server: Server, space: Space, held: SpaceList) -> str:
         ordinal += 1
         if field in held.used:
             continue
-        body = server.dialect.vector_mapping(space.dim, space.part, server.codec)
-        mapping = {"properties": {OWN: {"properties": {f"vec_{field}": body}}}}
         try:
-            server.transport.request("PUT", f"/{server.indices.products}/_mapping", mapping)
+            _put_field(server, field, space)
         except ServerError as error:
             if error.status == 400 and ("vec_" in error.message and ("different" in error.message or "update parameter" in error.message)):
                 continue
