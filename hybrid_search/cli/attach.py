@@ -142,7 +142,7 @@ def _follow(configured: Settings, attached: Any, ours: Engine, intake: Any, *, o
     from hybrid_search.attach.source import Source, describe
     from hybrid_search.attach.sync import Follower
     from hybrid_search.catalog.rows import RejectsFile
-    from hybrid_search.errors import EngineError
+    from hybrid_search.errors import EngineError, NotFoundError
 
     positions = PositionFile(configured.home, attached.source.url, attached.source.index)
     transport = open_source(configured, attached.source)
@@ -158,7 +158,7 @@ def _follow(configured: Settings, attached: Any, ours: Engine, intake: Any, *, o
                         for reject in summary.rejects:
                             rejects.write(reject)
                     _say_round(summary, as_json=as_json)
-                except EngineError as err:
+                except (EngineError, NotFoundError) as err:  # their alias may be gone for a moment
                     if once:
                         raise
                     typer.echo(f"error: {err}", err=True)
@@ -191,7 +191,7 @@ def in_place(
     from hybrid_search.attach.config import load_config
     from hybrid_search.attach.in_place import InPlaceEngine
     from hybrid_search.bootstrap import open_for_loading
-    from hybrid_search.errors import EngineError
+    from hybrid_search.errors import EngineError, NotFoundError
 
     attached = load_config(config)
     engine, _ = open_for_loading(settings(home=home, attach=config))
@@ -209,7 +209,7 @@ def in_place(
                 compared = time.monotonic() if whole else compared
                 since = None if newest is None else int(newest - back)
                 say(f"{told.read} documents looked at, {told.changed} ledgers written, {told.rejected} no products")
-            except EngineError as err:
+            except (EngineError, NotFoundError) as err:  # their alias may be gone for a moment
                 if once:
                     raise
                 typer.echo(f"error: {err}", err=True)

@@ -255,3 +255,22 @@ def test_the_command_follows_once_and_lists_rejects(server: Server, tmp_path: Pa
     (reject,) = [orjson.loads(line) for line in Path("home/attach/rejects.jsonl").read_bytes().splitlines()]
     assert (reject["id"], reject["field"]) == (bad_id, "price")
     assert time.monotonic() - started < 60
+
+
+def test_the_command_waits_for_an_index_that_is_gone_for_a_moment(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = server.make(SHOPS["magento"], count=3)
+    monkeypatch.chdir(tmp_path)
+    runner = CliRunner()
+    runner.invoke(app, ["attach", "--url", server.url, "--index", index])
+    server.transport.request("DELETE", f"/{index}")
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) > 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", wait)
+    done = runner.invoke(app, ["attach", "sync", "--home", "home"])
+    assert done.output.count("There is no index or alias") == 2
+    assert waits == [30.0, 30.0]
