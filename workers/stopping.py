@@ -10,10 +10,14 @@ import logging
 import os
 import signal
 import threading
+import time
 from contextlib import suppress
 from typing import Any
 
 from celery.signals import worker_shutting_down
+
+REAPING = 2.0
+"""Seconds that killed children may take to be gone."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,17 +39,29 @@ def _end_late(worker: Any, seconds: float, exitcode: int) -> None:
     _log.warning(
         "told to stop %g s ago (stop_within) and still not done: the rest is given up, and another worker, or the next, does it", seconds
     )
-    kill_children(worker)
-    logging.shutdown()
-    os._exit(exitcode)
+    try:
+        kill_children(worker)
+        logging.shutdown()
+    finally:
+        os._exit(exitcode)
 
 
 def kill_children(worker: Any) -> None:
-    """kill -9 of the worker's encoding children and of its scheduler."""
-    children = [process.pid for process in worker.pool._pool._pool]
-    if worker.beat is not None:
-        children.append(worker.beat.pid)
-    for pid in children:
-        with suppress(ProcessLookupError, ChildProcessError):
+    """kill -9 of the worker's encoding children and of its scheduler, as many as there are yet, or still."""
+    pool = getattr(worker.pool, "_pool", None)  # Celery's is None before its pool starts and after it stopped
+    processes = [*(pool._pool if pool is not None else ()), *([worker.beat] if worker.beat is not None else ())]
+    living = {process.pid for process in processes if process.pid is not None}
+    for pid in living:
+        with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+    deadline = time.monotonic() + REAPING
+    while living and time.monotonic() < deadline:  # one that hangs in the kernel dies later, and is nobody's to wait for
+        living = {pid for pid in living if not _reaped(pid)}
+        time.sleep(0.01)
+
+
+def _reaped(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return True
