@@ -157,8 +157,9 @@ def replace_control(store: ControlStore, document: Control, *, expected_version:
     _, stored = store.read_control()
     body = copy.deepcopy(dict(stored))
     change(body)
+    control = parse_control(body)
     # what was read is at that version, or the write is refused
-    return store.write_control(body, expected_version=expected_version), parse_control(body)
+    return store.write_control(body, expected_version=expected_version), control
 
 
 class ControlReader:

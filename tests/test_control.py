@@ -87,6 +87,15 @@ def test_replacing_the_document_undoes_no_cut_over() -> None:
     assert shelf.body == {**switched, "active_spaces": {}, "backfill_per_second": 0.0}
 
 
+@pytest.mark.parametrize("expected_version", [None, 1])
+def test_a_document_that_would_not_be_read_is_not_written(expected_version: int | None) -> None:
+    shelf = Shelf()
+    shelf.write_control({"backfill_per_second": -1.0}, expected_version=0)  # kept, since it is not named
+    with pytest.raises(QueryError, match="backfill_per_second"):
+        replace_control(shelf, Control(fusion="rrf"), expected_version=expected_version)
+    assert (shelf.version, shelf.body) == (1, {"backfill_per_second": -1.0})
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
