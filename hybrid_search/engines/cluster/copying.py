@@ -10,10 +10,13 @@ from urllib.parse import quote
 from hybrid_search.engines.cluster.bulk import Action, stream_bulk
 from hybrid_search.engines.cluster.server import Server
 from hybrid_search.engines.cluster.transport import ServerError, Transport
+from hybrid_search.errors import EngineUnavailable
 
 BATCH = 500
 POLL = 0.25
-"""Seconds between two looks at a copy under way."""
+"""Seconds between two looks at a copy under way; the first ones follow quickly, for short copies while writers wait."""
+END_WITHIN = 60.0
+"""Seconds for a copy that is called off to end."""
 IDS = 5_000
 """Ids per request, and in a range that is compared."""
 RANGES = 200
@@ -21,6 +24,8 @@ RANGES = 200
 _WHOLE = {"allow_partial_search_results": "false"}
 """A list with holes would take living products for deleted ones."""
 
+Reached = Mapping[int, int]
+"""Sequence numbers by shard."""
 Range = tuple[str | None, str | None]
 """Ids after the first, up to and with the second; ``None`` is no bound."""
 Progress = Callable[[int, int], None]
@@ -32,23 +37,58 @@ def last_change(transport: Transport, index: str) -> int:
 
     Not the largest number given out: a change below it may still be under way, and no later pass would look for it.
     """
+    return min(shard_changes(transport, index).values())
+
+
+def shard_changes(transport: Transport, index: str) -> Reached:
+    """The same for each shard by its number; -1 for one that never had a document."""
     reply = transport.request("GET", f"/{quote(index, safe='')}/_stats/docs", params={"level": "shards"})
-    copies = [copy for shard in reply.body["indices"][index]["shards"].values() for copy in shard if copy["routing"]["primary"]]
-    return min(int(copy["seq_no"]["local_checkpoint"]) for copy in copies)
+    shards = reply.body["indices"][index]["shards"].items()
+    return {int(number): int(one["seq_no"]["local_checkpoint"]) for number, copies in shards for one in copies if one["routing"]["primary"]}
 
 
-def copy_changes(server: Server, old: str, new: str, after: int, total: int, progress: Progress | None) -> int:
-    """Copy what changed after a sequence number, vectors included; returns how many documents."""
-    body = {
-        "source": {"index": old, "size": BATCH, "query": {"range": {"_seq_no": {"gt": after}}}},
-        "dest": {"index": new},
-    }
+def changes_between(after: Reached | None, upto: Reached) -> int:
+    """How many changes there were; after ``None`` all of them."""
+    return sum(upto.values()) + len(upto) if after is None else sum(upto.values()) - sum(after.values())
+
+
+def changed_sources(after: Reached | None, upto: Reached) -> Iterator[dict[str, Any]]:
+    """Members of the ``source`` of ``_reindex`` requests that together find what changed; after ``None`` one finds everything.
+
+    Each shard counts by itself, so each that has changed is asked for its own: where there are as many slices as shards, a slice is a shard.
+    """
+    if after is None:
+        yield {}
+        return
+    for shard in sorted(upto):
+        if upto[shard] > after[shard]:
+            one = {"slice": {"id": shard, "max": len(upto)}} if len(upto) > 1 else {}
+            yield {**one, "query": {"range": {"_seq_no": {"gt": after[shard]}}}}
+
+
+def copy_changes(
+    server: Server, old: str, new: str, after: Reached | None, upto: Reached, *, total: int = 0, progress: Progress | None = None
+) -> int:
+    """Copy what changed between two answers of ``shard_changes``, vectors included; returns how many documents.
+
+    Args:
+        after: ``None`` where nothing has been copied yet.
+        total, progress: how many there are in all, and who is told of it.
+    """
 
     def on_poll(status: Mapping[str, Any]) -> None:
         if progress is not None:
             progress(int(status["created"]) + int(status["updated"]), total)
 
-    return run_copy(server.transport, body, remedy="Correct the mapping files and run it again.", on_poll=on_poll)
+    return sum(
+        run_copy(
+            server.transport,
+            {"source": {"index": old, "size": BATCH, **source}, "dest": {"index": new}},
+            remedy="Correct the mapping files and run it again.",
+            on_poll=on_poll,
+        )
+        for source in changed_sources(after, upto)
+    )
 
 
 def run_copy(
@@ -65,32 +105,63 @@ def run_copy(
         remedy: what to do where a document cannot be copied.
         on_poll: called with the status of the task, about every ``POLL`` seconds.
 
-    Raises ``ServerError`` with the reason of the first document that failed.
+    Raises:
+        ServerError: with the reason of the first document that failed.
+        EngineUnavailable: somebody ended the copy before it was whole.
     """
     old, new = body["source"]["index"], body["dest"]["index"]
     end_copies(transport, new)  # one whose start was never answered would bring old states later
     transport.request("POST", f"/{quote(old, safe='')}/_refresh")
     task = transport.request("POST", "/_reindex", body, params={**(params or {}), "wait_for_completion": "false"}).body["task"]
+    pause = POLL / 16
     while True:
         reply = transport.request("GET", f"/_tasks/{task}").body
         on_poll(reply["task"]["status"])
         if reply["completed"]:
             break
-        time.sleep(POLL)
+        time.sleep(pause)
+        pause = min(2 * pause, POLL)
     if reply.get("error") or reply["response"]["failures"]:
         reason = reply.get("error") or reply["response"]["failures"][0]
         raise ServerError(f"Copying {old} into {new} failed: {_reason(reason).rstrip('.')}.", status=400, remedy=remedy)
-    return int(reply["response"]["created"]) + int(reply["response"]["updated"])
+    done = reply["response"]
+    if ended := _ended(done):
+        raise EngineUnavailable(
+            f"Copying {old} into {new} was ended before it was whole ({ended}).",
+            field="index",
+            value=new,
+            remedy="Run it again when nobody ends its tasks and no other reindex is under way.",
+        )
+    return int(done["created"]) + int(done["updated"])
 
 
-def end_copies(transport: Transport, new: str) -> None:
-    """End copies into ``new`` that are under way, and wait until they are gone."""
+def _ended(done: Mapping[str, Any]) -> str:
+    """Why a copy is not whole although no document of it failed; a slice may have been ended by itself."""
+    parts = [done, *done.get("slices", ())]
+    if reasons := [str(part["canceled"]) for part in parts if part.get("canceled")]:
+        return reasons[0]
+    return "timed out" if any(part.get("timed_out") for part in parts) else ""
+
+
+def end_copies(transport: Transport, new: str, *, within: float = END_WITHIN) -> None:
+    """End copies into ``new`` that are under way, and wait until they are gone, for ``within`` seconds at most.
+
+    Raises ``EngineUnavailable`` where one is still there then.
+    """
     wanted = {"actions": "*data/write/reindex", "detailed": "true"}
+    deadline = time.monotonic() + within
     while True:
         nodes = transport.request("GET", "/_tasks", params=wanted).body["nodes"].values()
         tasks = [key for node in nodes for key, task in node["tasks"].items() if f"to [{new}]" in task.get("description", "")]
         if not tasks:
             return
+        if time.monotonic() > deadline:
+            raise EngineUnavailable(
+                f"A copy into {new} does not end: {', '.join(tasks)}.",
+                field="index",
+                value=new,
+                remedy="See GET /_tasks, then run it again.",
+            )
         for task in tasks:
             transport.request("POST", f"/_tasks/{task}/_cancel", ignore=(404,))
         time.sleep(POLL)
