@@ -6,7 +6,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -258,6 +258,63 @@ def test_a_space_added_during_the_copy_comes_along(engine: ClusterEngine) -> Non
     assert done.products == 1_000
     engine.refresh()
     assert engine.search(SearchPlan((VectorLeg("knn", "text_1", rows(1, 3)[0], 5),))).legs["knn"].ids == ("p0000", "p0999")
+
+
+def ended_by_another(engine: ClusterEngine, new: str) -> None:
+    copying.end_copies(engine.server.transport, new)
+
+
+def slice_ended(engine: ClusterEngine, new: str) -> None:
+    """What an operator does with one line of the list of tasks."""
+    wanted = {"actions": "*data/write/reindex", "detailed": "true"}
+    nodes = engine.server.transport.request("GET", "/_tasks", params=wanted).body["nodes"].values()
+    children = [
+        key for node in nodes for key, task in node["tasks"].items() if f"to [{new}]" in task["description"] and "parent_task_id" in task
+    ]
+    engine.server.transport.request("POST", f"/_tasks/{children[0]}/_cancel")
+
+
+@pytest.mark.parametrize(("end", "params"), [(ended_by_another, {}), (slice_ended, {"slices": "2"})])
+def test_a_copy_that_somebody_ends_is_not_taken_for_whole(
+    engine: ClusterEngine, end: Callable[[ClusterEngine, str], None], params: dict[str, str]
+) -> None:
+    engine.put([write(f"p{n:03}") for n in range(200)])
+    (index,) = products_indices(engine)
+    new = f"{engine.server.indices.products}-000009"
+    body = {"source": {"index": index, "size": 10}, "dest": {"index": new}}
+    ended: list[str] = []
+
+    def on_poll(status: Any) -> None:
+        if not ended:
+            ended.append(new)
+            time.sleep(0.3)  # its slices are made a moment later
+            end(engine, new)
+
+    with pytest.raises(EngineUnavailable, match="was ended before it was whole"):
+        copying.run_copy(engine.server.transport, body, params={"requests_per_second": "40", **params}, remedy="", on_poll=on_poll)
+    assert ended
+
+
+def test_shards_that_differ_in_their_changes_are_not_copied_again_under_the_block(engine: ClusterEngine) -> None:
+    """One shard is empty and one has nearly all: what a shop of few products, or one with ids of one kind, has."""
+    index = reindex(engine.server, files(engine), shards=4, replicas=0).new
+    engine.put([write("a"), write("b")])
+    for price in range(20):
+        engine.put([write("a", price=float(price))])
+    reached = copying.shard_changes(engine.server.transport, index)
+    assert -1 in reached.values(), "no product lies there"
+    assert max(reached.values()) > 15
+    changed: list[str] = []
+
+    def change(done: int, total: int) -> None:
+        if not changed:
+            changed.extend(result.result for result in engine.put([write("b", price=7.0)]))
+
+    done = reindex(engine.server, files(engine), shards=2, replicas=0, progress=change)
+    assert changed == ["updated"]
+    assert done.copied <= 3, "each of the two once, and the one that changed meanwhile"
+    engine.refresh()
+    assert {document.id: document.body["price"] for document in scan_all(engine)} == {"a": 19.0, "b": 7.0}
 
 
 @dataclass

@@ -15,7 +15,17 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from hybrid_search.engines.cluster.copying import Progress, copy_changes, count, end_copies, id_bounds, last_change, remove_deleted
+from hybrid_search.engines.cluster.copying import (
+    Progress,
+    Reached,
+    changes_between,
+    copy_changes,
+    count,
+    end_copies,
+    id_bounds,
+    remove_deleted,
+    shard_changes,
+)
 from hybrid_search.engines.cluster.indices import behind_aliases, put_templates, read_templates
 from hybrid_search.engines.cluster.layout import OWN
 from hybrid_search.engines.cluster.mappings import MappingFile
@@ -134,21 +144,21 @@ def require_space(transport: Transport, needed: float) -> None:
 
 def _fill_and_swap(server: Server, old: str, new: str, serving: Mapping[str, Any], progress: Progress | None, keep_old: bool) -> Reindexed:
     total = count(server.transport, old)
-    done, passes, copied = -1, 0, 0
+    done: Reached | None = None
+    passes = copied = 0
     while True:
-        upto = last_change(server.transport, old)
-        changed = upto - done
-        if passes and (changed <= SMALL or passes >= PASSES):
+        upto = shard_changes(server.transport, old)
+        if passes and (changes_between(done, upto) <= SMALL or passes >= PASSES):
             break
         _copy_vector_fields(server, old, new)  # vectors of a space that is added later are changes after ``upto``: the next pass has them
-        copied += copy_changes(server, old, new, done, total, progress if not passes else None)
+        copied += copy_changes(server, old, new, done, upto, total=total, progress=progress if not passes else None)
         done, passes = upto, passes + 1
     bounds = id_bounds(server, old)
     removed = remove_deleted(server, old, new, bounds)
     begun = time.monotonic()
     _block(server, old)
     _copy_vector_fields(server, old, new)
-    copied += copy_changes(server, old, new, done, total, None)
+    copied += copy_changes(server, old, new, done, shard_changes(server.transport, old))
     removed += remove_deleted(server, old, new, bounds)
     server.transport.request("PUT", f"/{new}/_settings", {"index": dict(serving)})
     server.transport.request("POST", f"/{new}/_refresh")
