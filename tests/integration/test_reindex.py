@@ -24,10 +24,11 @@ from hybrid_search.engines.cluster.server import Server
 from hybrid_search.engines.cluster.transport import Reply, ServerError, Transport
 from hybrid_search.engines.elasticsearch import open_elasticsearch
 from hybrid_search.engines.opensearch import open_opensearch
-from hybrid_search.errors import EngineUnavailable, NotFoundError
+from hybrid_search.errors import ConflictError, EngineError, EngineUnavailable, NotFoundError
 from hybrid_search.product import Product
 from hybrid_search.types import KeywordLeg, SearchPlan, VectorLeg
 from tests.contracts.engine_cases import TEXT, rows, vectors, write
+from tests.integration.faults.proxy import FaultyProxy
 
 PRODUCTS = 1_500
 PLAN = SearchPlan((KeywordLeg("bm25", "thing", {"title": 1.0}, "1", 10),))
@@ -315,6 +316,117 @@ def test_shards_that_differ_in_their_changes_are_not_copied_again_under_the_bloc
     assert done.copied <= 3, "each of the two once, and the one that changed meanwhile"
     engine.refresh()
     assert {document.id: document.body["price"] for document in scan_all(engine)} == {"a": 19.0, "b": 7.0}
+
+
+def test_of_two_reindexes_at_once_one_gives_way(engine: ClusterEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine.put([write(f"p{n:04}") for n in range(500)])
+    both = threading.Barrier(2)
+    choose = reindexing._next_name
+
+    def choose_together(server: Server, old: str) -> str:
+        name = choose(server, old)
+        both.wait(30.0)
+        return name
+
+    monkeypatch.setattr(reindexing, "_next_name", choose_together)
+    outcomes: list[object] = []
+
+    def run() -> None:
+        try:
+            outcomes.append(reindex(engine.server, files(engine), shards=1, replicas=0).new)
+        except (EngineError, NotFoundError) as err:
+            outcomes.append(type(err))
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    new = f"{engine.server.indices.products}-000002"
+    assert sorted(map(str, outcomes)) == sorted(map(str, (ConflictError, new)))
+    assert behind_aliases(engine.server.transport, engine.server.indices)[engine.server.indices.products] == new
+    assert engine.status().products == 500
+    assert len(read_templates(engine.server.transport, engine.server.indices)) == 2
+    assert engine.put([write("b")])[0].result == "created"
+
+
+def test_a_reindex_that_another_overtook_moves_no_alias(engine: ClusterEngine) -> None:
+    """Each server would carry out the half of the move that it can: the alias would point to both copies."""
+    engine.put([write("a")])
+    (old,) = products_indices(engine)
+    overtaken: list[str] = []
+
+    def overtake(done: int, total: int) -> None:
+        if not overtaken:
+            overtaken.append(reindex(engine.server, files(engine), shards=1, replicas=0).new)
+
+    with pytest.raises(ConflictError, match=f"{engine.server.indices.products} points to .*-000003"):
+        reindex(engine.server, files(engine), shards=1, replicas=0, progress=overtake)
+    assert behind_aliases(engine.server.transport, engine.server.indices)[engine.server.indices.products] == overtaken[0]
+    assert products_indices(engine) == {old, *overtaken}
+    assert engine.put([write("b")])[0].result == "created"
+    late = engine.server.transport.request("PUT", f"/{old}/_doc/late", {"id": "late"}, ignore=(403,))
+    assert late.status == 403  # a write that nobody would ever read
+
+
+def test_what_a_reindex_made_goes_although_nobody_may_see_tasks(
+    request: pytest.FixtureRequest, engine: ClusterEngine, tmp_path: Path
+) -> None:
+    engine.put([write("a")])
+    before, templates = products_indices(engine), read_templates(engine.server.transport, engine.server.indices)
+    source = Path(__file__).resolve().parents[2] / "mappings" / engine.server.dialect.product / "product-fields.json"
+    own = orjson.loads(source.read_bytes())
+    own["template"]["mappings"]["properties"]["title"]["fields"]["raw"] = {"type": "keyword"}
+    (tmp_path / "product-fields.json").write_bytes(orjson.dumps(own))
+    opener = {"opensearch": open_opensearch, "elasticsearch": open_elasticsearch}[engine.name]
+    with FaultyProxy(request.getfixturevalue(f"{engine.name}_url")) as proxy:
+        held_up = opener(proxy.url, prefix=engine.server.indices.prefix, timeout=3.0)
+        proxy.hang_on = "/_tasks?"
+        with pytest.raises(EngineUnavailable, match="did not answer in time"):
+            reindex(held_up.server, files(engine, tmp_path), shards=1, replicas=0)
+        held_up.close()
+    assert products_indices(engine) == before
+    assert read_templates(engine.server.transport, engine.server.indices) == templates
+    assert engine.put([write("b")])[0].result == "created"
+
+
+def test_copies_that_do_not_end_are_not_waited_for_without_end(engine: ClusterEngine) -> None:
+    engine.put([write(f"p{n:03}") for n in range(200)])
+    (index,) = products_indices(engine)
+    new = f"{engine.server.indices.products}-000009"
+    transport = engine.server.transport
+    body = {"source": {"index": index, "size": 10}, "dest": {"index": new}}
+    transport.request("POST", f"/{index}/_refresh")
+    transport.request("POST", "/_reindex", body, params={"wait_for_completion": "false", "requests_per_second": "10"})
+    with pytest.raises(EngineUnavailable, match=f"{new} does not end"):
+        copying.end_copies(transport, new, within=-1.0)
+    copying.end_copies(transport, new)
+
+
+@dataclass
+class Unfinished:
+    """A transport to a server that could not wait for the writes under way: what it answers then, by its documentation."""
+
+    inner: Transport
+    url: str = ""
+
+    def request(self, method: str, path: str, body: Any = None, **options: Any) -> Reply:
+        reply = self.inner.request(method, path, body, **options)
+        return Reply(reply.status, {**reply.body, "shards_acknowledged": False}) if path.endswith("/_block/write") else reply
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+def test_no_last_pass_before_the_writes_under_way_have_ended(engine: ClusterEngine) -> None:
+    engine.put([write("a")])
+    before = products_indices(engine)
+    reached, engine.server.transport = engine.server.transport, Unfinished(engine.server.transport)
+    with pytest.raises(EngineUnavailable, match="writes under way"):
+        reindex(engine.server, files(engine), shards=1, replicas=0)
+    engine.server.transport = reached
+    assert products_indices(engine) == before
+    assert engine.put([write("b")])[0].result == "created"
 
 
 @dataclass

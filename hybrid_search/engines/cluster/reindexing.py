@@ -26,12 +26,12 @@ from hybrid_search.engines.cluster.copying import (
     remove_deleted,
     shard_changes,
 )
-from hybrid_search.engines.cluster.indices import behind_aliases, put_templates, read_templates
+from hybrid_search.engines.cluster.indices import EXISTS, behind_aliases, put_templates, read_templates
 from hybrid_search.engines.cluster.layout import OWN
 from hybrid_search.engines.cluster.mappings import MappingFile
 from hybrid_search.engines.cluster.server import Server
 from hybrid_search.engines.cluster.transport import ServerError, Transport
-from hybrid_search.errors import EngineError, EngineUnavailable, NotFoundError
+from hybrid_search.errors import ConflictError, EngineError, EngineUnavailable, NotFoundError
 
 SMALL = 500
 """Changes that the last pass, under the block, may have: below that it takes well under a second."""
@@ -69,7 +69,8 @@ def reindex(
 
     Raises:
         ServerError: the server refuses the new mapping, or a product under it. Nothing has changed then: the new index is removed, the templates are as before.
-        EngineUnavailable: the server cannot be reached; the alias still points to the old index.
+        EngineUnavailable: the server cannot be reached, or somebody ended the copy; the alias still points to the old index.
+        ConflictError: another reindex is under way, or has moved the alias meanwhile. What it has made is left as it is.
     """
     old = _behind(server)
     new = _next_name(server, old)
@@ -80,15 +81,35 @@ def reindex(
         server.transport.request("PUT", f"/{new}", {"settings": settings | dict(server.dialect.index_settings)})
         serving = {**files["serving"].body["settings"]["index"], "number_of_replicas": replicas}
         return _fill_and_swap(server, old, new, serving, progress, keep_old)
-    except BaseException:
-        # where the alias has moved already, the old index stays closed: what is written there now would be lost
-        if _behind(server) != new:
-            _unblock(server, old)
-            end_copies(server.transport, new)  # it would make the index anew
-            server.transport.request("DELETE", f"/{new}", ignore=(404,))
-            for path, body in templates.items():
-                server.transport.request("PUT", path, body)
+    except BaseException as err:
+        if isinstance(err, ServerError) and err.reason == EXISTS:
+            raise ConflictError(
+                f"There is an index {new} since a moment ago: another reindex is under way.",
+                field="index",
+                value=new,
+                remedy=f"Wait for its end. Where there is none, delete {new} and run it again.",
+            ) from err
+        _undo(server, old, new, templates)
         raise
+
+
+def _undo(server: Server, old: str, new: str, templates: Mapping[str, Mapping[str, Any]]) -> None:
+    """Take back what a reindex that fails has made. Where the alias has moved already, here or in another reindex, the old index stays
+    closed, what is written there would be lost, and so do the templates, which are those of the index behind the alias."""
+    behind = _behind(server)
+    if behind == new:
+        return
+    try:
+        if behind == old:
+            _unblock(server, old)
+        end_copies(server.transport, new)  # it would make the index anew
+    finally:
+        try:
+            server.transport.request("DELETE", f"/{new}", ignore=(404,))
+        finally:
+            if behind == old:
+                for path, body in templates.items():
+                    server.transport.request("PUT", path, body)
 
 
 def return_to(server: Server, index: str) -> None:
@@ -107,8 +128,8 @@ def return_to(server: Server, index: str) -> None:
             value=index,
             remedy=f"See those there are with GET /_cat/indices/{server.indices.products}-*.",
         )
-    _block(server, current)
     try:
+        _block(server, current)
         _copy_vector_fields(server, current, index)
         _unblock(server, index)
         _point(server, current, index)
@@ -207,19 +228,40 @@ def _behind(server: Server) -> str:
 
 
 def _point(server: Server, old: str, new: str) -> None:
-    """Move the alias in one step."""
+    """Move the alias in one step. Raises ``ConflictError`` where it does not point to ``old`` any more."""
     alias = server.indices.products
-    actions = [{"remove": {"index": old, "alias": alias}}, {"add": {"index": new, "alias": alias}}]
+    # without ``must_exist`` servers would carry out the second half alone where another reindex has moved the alias
+    actions = [{"remove": {"index": old, "alias": alias, "must_exist": True}}, {"add": {"index": new, "alias": alias}}]
     try:
         server.transport.request("POST", "/_aliases", {"actions": actions})
-    except ServerError:  # refused the second time, where the answer to the first was lost
-        if _behind(server) != new:
-            raise
+    except ServerError as err:
+        behind = _behind(server)
+        if behind == new:  # refused the second time, where the answer to the first was lost
+            return
+        if behind != old:
+            raise ConflictError(
+                f"{alias} points to {behind} since a moment ago: another reindex has been quicker.",
+                field="index",
+                value=behind,
+                remedy="Run it again if it is still wanted.",
+            ) from err
+        raise
 
 
 def _block(server: Server, index: str) -> None:
-    """Refuse writes. The server answers when the last write that was under way has ended; the bare setting would not wait for it."""
-    server.transport.request("PUT", f"/{index}/_block/write")
+    """Refuse writes. The server answers when the last write that was under way has ended; the bare setting would not wait for it.
+
+    Raises ``EngineUnavailable`` where the server could not wait for that.
+    """
+    reply = server.transport.request("PUT", f"/{index}/_block/write").body
+    blocked_before = reply["acknowledged"] and not reply["indices"]  # then both products say of the shards that they have not acknowledged
+    if not (blocked_before or (reply["acknowledged"] and reply["shards_acknowledged"])):
+        raise EngineUnavailable(
+            f"The server blocks writes to {index} and cannot tell whether the writes under way have ended.",
+            field="index",
+            value=index,
+            remedy="See whether a node is overloaded or gone; run it again.",
+        )
 
 
 def _unblock(server: Server, index: str) -> None:
