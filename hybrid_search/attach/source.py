@@ -60,6 +60,11 @@ class SourceIndex:
         return tuple(path for path, f in self.fields.items() if f.type in VECTOR_TYPES)
 
 
+def index_path(index: str) -> str:
+    """Where an index or alias is on its server."""
+    return f"/{quote(index, safe='')}"
+
+
 def describe(transport: Transport, index: str) -> SourceIndex:
     """Look at the index or alias ``index``.
 
@@ -69,7 +74,7 @@ def describe(transport: Transport, index: str) -> SourceIndex:
         EngineUnavailable: as the transport does.
     """
     product, version = identify(transport)
-    path = "/" + quote(index, safe="")
+    path = index_path(index)
     if not index or any(sign in index for sign in "*,") or index in ("_all", "."):
         raise NotFoundError(f"{index!r} is a pattern, not one index.", field="index", value=index, remedy="Name one index or alias.")
     reply = transport.request("GET", path, params={"flat_settings": "true", "expand_wildcards": "all"}, ignore=(404,))
@@ -90,7 +95,7 @@ def describe(transport: Transport, index: str) -> SourceIndex:
     _require_open(transport, name)
     if mapping.get("_source", {}).get("enabled") is False:
         raise EngineError(f"The index {name!r} keeps no _source.", field="index", value=index, remedy="Send products by POST /v1/changes.")
-    count = transport.request("GET", f"/{quote(name, safe='')}/_count")
+    count = transport.request("GET", f"{index_path(name)}/_count")
     return SourceIndex(
         asked=index,
         name=name,
@@ -141,19 +146,19 @@ class Source:
 
     def count(self) -> int:
         """Documents inside the filter."""
-        reply = self._transport.request("POST", f"/{quote(self.index.name, safe='')}/_count", {"query": self._query()})
+        reply = self._transport.request("POST", f"{index_path(self.index.name)}/_count", {"query": self._query()})
         return int(reply.body["count"])
 
     def sample(self, size: int) -> list[SourceDocument]:
         """The first ``size`` documents in index order: the same ones for an unchanged index."""
         body = {"size": size, "query": self._query(), "sort": ["_doc"], "_source": self._fields(None), "track_total_hits": False}
-        return _documents(self._checked(self._transport.request("POST", f"/{quote(self.index.name, safe='')}/_search", body).body))
+        return _documents(self._checked(self._transport.request("POST", f"{index_path(self.index.name)}/_search", body).body))
 
     def by_ids(self, ids: Sequence[str]) -> list[SourceDocument]:
         """Documents by their ``_id``, inside the filter; those that are gone are left out."""
         query = {"bool": {"filter": [{"ids": {"values": list(ids)}}, self._query()]}}
         body = {"size": len(ids), "query": query, "_source": self._fields(None), "seq_no_primary_term": True}
-        return _documents(self._checked(self._transport.request("POST", f"/{quote(self.index.name, safe='')}/_search", body).body))
+        return _documents(self._checked(self._transport.request("POST", f"{index_path(self.index.name)}/_search", body).body))
 
     def missing(self, path: str, *, fields: Sequence[str] = ()) -> Iterator[list[SourceDocument]]:
         """Pages of the documents that lack a field, as searchable at the call, with these source fields."""
@@ -165,7 +170,7 @@ class Source:
         order = {path: {"order": "desc"} | ({"numeric_type": "date"} if dated else {})}
         query = {"bool": {"filter": [self._query(), {"exists": {"field": path}}]}}
         body = {"size": 1, "query": query, "sort": [order], "_source": False, "track_total_hits": False}
-        found = _documents(self._checked(self._transport.request("POST", f"/{quote(self.index.name, safe='')}/_search", body).body))
+        found = _documents(self._checked(self._transport.request("POST", f"{index_path(self.index.name)}/_search", body).body))
         return found[0].sort[0] if found else None
 
     def read(
@@ -211,7 +216,7 @@ class Source:
     @contextmanager
     def _point_in_time(self) -> Iterator[list[str]]:
         opened = self.index.product == "opensearch"
-        path = f"/{quote(self.index.name, safe='')}/" + ("_search/point_in_time" if opened else "_pit")
+        path = f"{index_path(self.index.name)}/" + ("_search/point_in_time" if opened else "_pit")
         reply = self._transport.request("POST", path, params={"keep_alive": KEEP_ALIVE})
         pit = [str(reply.body["pit_id" if opened else "id"])]
         try:

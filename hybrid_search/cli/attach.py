@@ -12,7 +12,7 @@ from hybrid_search.console import HomeOption, JsonOption, emit, progress, say, s
 
 if TYPE_CHECKING:
     from hybrid_search.attach.check import AttachCheck
-    from hybrid_search.attach.guided_reindex import ReindexPlan
+    from hybrid_search.attach.reindex_plan import ReindexPlan
     from hybrid_search.attach.sync import SyncSummary
     from hybrid_search.engines.base import Engine
     from hybrid_search.settings import Settings
@@ -250,7 +250,8 @@ def reindex(
 
     from hybrid_search.attach.config import load_config
     from hybrid_search.attach.connect import open_source
-    from hybrid_search.attach.guided_reindex import go_back, plan_reindex, run_reindex
+    from hybrid_search.attach.guided_reindex import go_back, run_reindex
+    from hybrid_search.attach.reindex_plan import plan_reindex
 
     attached = load_config(config)
     asked = attached.source.index
