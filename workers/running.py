@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from celery.bootsteps import RUN
-from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
+from celery.signals import setup_logging, worker_process_init, worker_process_shutdown, worker_shutting_down
 from celery.utils.log import get_multiprocessing_logger
 
 from hybrid_search.errors import HybridSearchError
@@ -47,6 +47,14 @@ def run_worker(settings: Settings, *, beat: bool) -> None:
         trace_tasks(settings)
         threading.Thread(target=warm_up, args=(settings,), name="warm-up", daemon=True).start()
 
+    interrupted = threading.Event()
+
+    def interrupt(sig: str = "", **_: object) -> None:
+        """Ctrl-C is no error, although Celery ends with 1 then."""
+        if sig == "SIGINT":
+            interrupted.set()
+
+    worker_shutting_down.connect(interrupt, weak=False)
     setup_logging.connect(keep_logging, weak=False)
     worker_process_init.connect(begin, weak=False)
     worker_process_shutdown.connect(end, weak=False)
@@ -74,6 +82,9 @@ def run_worker(settings: Settings, *, beat: bool) -> None:
         worker_process_init.disconnect(begin)
         worker_process_shutdown.disconnect(end)
         setup_logging.disconnect(keep_logging)
+        worker_shutting_down.disconnect(interrupt)
+    if interrupted.is_set():
+        return
     if beat and worker.beat.exitcode not in (0, None, -signal.SIGTERM):
         raise HybridSearchError(
             "The scheduler died, and the worker stopped with it.",

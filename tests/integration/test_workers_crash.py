@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -104,3 +105,15 @@ def test_progress_follows_a_running_worker(shop: CrashShop) -> None:
         assert reading.rate > 0
     shop.wait(lambda: shop.done() == 600, "the end")
     assert progress.observe(shop.engine.status()).eta == 0.0
+
+
+@pytest.mark.parametrize("whole_group", [False, True], ids=["worker", "group"])
+def test_ctrl_c_ends_a_worker_without_an_error(shop: CrashShop, whole_group: bool) -> None:
+    shop.load(10)
+    shop.start_worker()
+    shop.wait(lambda: shop.done() == 10, "a running worker")
+    assert shop.worker is not None
+    (os.killpg if whole_group else os.kill)(shop.worker.pid, signal.SIGINT)
+    assert shop.worker.wait(30) == 0
+    log = (shop.folder / "worker.log").read_text()
+    assert not re.search(r" ERROR | CRITICAL |Traceback", log), log
