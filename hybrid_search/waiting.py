@@ -8,12 +8,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
 REREAD_SECONDS = 0.5
-"""For how long a request waits for news of what it knows already; the rest of its time is for its answer."""
+"""For how long a request waits for news of what it knows already, all of them together; the rest of its time is for its answer."""
 
 SILENT_SECONDS = 1.0
 """After so long without an answer what was known before is called old."""
@@ -23,6 +23,8 @@ SILENT_SECONDS = 1.0
 class _Allowance:
     seconds: float
     outer: _Allowance | None
+    news: float = REREAD_SECONDS
+    """What is left for news; that of the outermost one counts."""
 
 
 _allowance: ContextVar[_Allowance | None] = ContextVar("allowance", default=None)
@@ -62,9 +64,22 @@ def waited(seconds: float) -> None:
         allowance = allowance.outer
 
 
-def rereading(known: bool) -> AbstractContextManager[None]:
+@contextmanager
+def rereading(known: bool) -> Iterator[None]:
     """A block that reads again what is ``known``: a request does not spend its time on it, whoever follows in the background may."""
-    return at_most(REREAD_SECONDS if known and left() is not None else None)
+    current = request = _allowance.get()
+    if not known or request is None:
+        yield
+        return
+    while request.outer is not None:
+        request = request.outer
+    inner = _Allowance(request.news, current)
+    token = _allowance.set(inner)
+    try:
+        yield
+    finally:
+        _allowance.reset(token)
+        request.news = inner.seconds
 
 
 class Reading:
@@ -99,9 +114,10 @@ class Reading:
 
 @contextmanager
 def turn(lock: threading.Lock, *, wait: bool) -> Iterator[bool]:
-    """Whether the lock was had for this block: at once, or, with ``wait``, within what is left."""
-    seconds = left()
+    """Whether the lock was had for this block: at once, or, with ``wait``, within what is left, of which the wait is taken."""
+    seconds, started = left(), time.monotonic()
     mine = lock.acquire(timeout=-1 if seconds is None else seconds) if wait else lock.acquire(blocking=False)
+    waited(time.monotonic() - started)
     try:
         yield mine
     finally:
