@@ -107,7 +107,17 @@ def test_news_that_do_not_come_hold_up_no_search(shop: Shop) -> None:
         thread.join()
     assert len(answers) == 4
     assert all(took < TIMEOUT + SLACK for took, _ in answers), answers
+    assert [told for _, told in answers] == ["a"] * 4
+    time.sleep(POLLED)
+    assert shop.timed(RED)[1] == "a", "one search alone meets all the news that do not come"
     found = shop.services.engine.search(SearchPlan((KeywordLeg("bm25", "red", {"title": 1.0}, "1", 10),), timeout=TIMEOUT))
     assert found.legs["bm25"].ids == ("a", "b"), "what was known of the index is enough"
     assert parts.control.current()[1].fusion == "rrf", "the last known document stands"
     assert parts.control.error
+
+
+def test_a_hang_right_after_a_refresh_holds_up_no_search(shop: Shop) -> None:
+    assert shop.timed(RED)[1] == "a"
+    shop.services.engine.refresh()
+    shop.proxy.hang_on = "-meta/"
+    assert shop.timed(RED)[1] == "a"

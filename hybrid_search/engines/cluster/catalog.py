@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hybrid_search.engines.base import ProductWrite
@@ -52,14 +52,14 @@ def delete(server: Server, ids: Sequence[str]) -> list[WriteResult]:
     return results
 
 
-def fetch(server: Server, ids: Sequence[str]) -> list[Document | None]:
-    """``Catalog.fetch``."""
+def fetch(server: Server, ids: Sequence[str], spaces: Callable[[], Spaces]) -> list[Document | None]:
+    """``Catalog.fetch``; ``spaces`` gives the list to read ledgers by, and is asked after the products."""
     wanted = storable(ids)
     if not wanted:
         return [None] * len(ids)
     found = server.mget(server.indices.products, map(document_id, wanted))
-    spaces = read_spaces(server).fields if found else {}
-    documents = {id_: document(stored, spaces) for id_, stored in found.items()}
+    listed = spaces() if found else {}
+    documents = {id_: document(stored, listed) for id_, stored in found.items()}
     return [documents.get(document_id(id_)) for id_ in ids]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ from hybrid_search.engines.cluster import failures as failing
 from hybrid_search.engines.cluster import requeue as requeueing
 from hybrid_search.engines.cluster.chunk_opening import open_chunks
 from hybrid_search.engines.cluster.counts import read_counts
+from hybrid_search.engines.cluster.entries import Spaces
 from hybrid_search.engines.cluster.legs import Searchable
 from hybrid_search.engines.cluster.searching import answer
 from hybrid_search.engines.cluster.server import Sequenced, Server
@@ -33,7 +35,7 @@ from hybrid_search.types import (
     VectorWrite,
     WriteResult,
 )
-from hybrid_search.waiting import at_most, rereading, turn
+from hybrid_search.waiting import at_most, left, rereading, turn
 
 KNOWN_FOR = 1.0
 """Seconds for which searches go by the same list of spaces and numbers of products and shards."""
@@ -84,7 +86,7 @@ class ClusterEngine:
         return results
 
     def fetch(self, ids: Sequence[str]) -> list[Document | None]:
-        return catalog.fetch(self.server, ids)
+        return catalog.fetch(self.server, ids, self._fields)
 
     def scan(self, *, after: str = "", limit: int = 1_000) -> list[Document]:
         return catalog.scan(self.server, after=after, limit=limit)
@@ -169,17 +171,19 @@ class ClusterEngine:
             late = f"timeout: the search's {plan.timeout:g} s had passed"
             return EngineReply({}, 0, "eq", (), None, self._seen.number, {leg.name: late for leg in plan.legs})
         started = time.monotonic()
-        self._learn(plan.timeout)
+        with at_most(plan.timeout):
+            searchable = self._searchable()
         if plan.timeout is not None:
             plan = replace(plan, timeout=max(plan.timeout - (time.monotonic() - started), 0.001))
-        return answer(self.server.transport, self.server.dialect, self._searchable(), plan, self._seen.number)
+        return answer(self.server.transport, self.server.dialect, searchable, plan, self._seen.number)
 
     def refresh(self, timeout: float = 30.0) -> int:
         written = self.server.sequence()
         self.server.refresh(timeout=timeout)
         if self._seen.index != written.index or self._seen.number < written.number:
             self._seen = written
-        self._known = None
+        if (known := self._known) is not None:
+            self._known = (-math.inf, known[1])  # old, but better than nothing for who cannot read it anew
         return written.number
 
     def status(self) -> EngineStatus:
@@ -208,16 +212,23 @@ class ClusterEngine:
     def close(self) -> None:
         self.server.transport.close()
 
-    def _searchable(self) -> Searchable:
-        return self._learn(None)
+    def _fields(self) -> Spaces:
+        """Spaces by field: as they are now, for a request (``waiting``) as searches know them."""
+        if left() is None:
+            return spaces.read_spaces(self.server).fields
+        return {field: space for space, field in self._learn().spaces.values()}
 
-    def _learn(self, timeout: float | None) -> Searchable:
-        """What searches go by, read within ``timeout`` seconds where it is too old; what is known stands when it cannot be read."""
-        known = self._known
-        if known is None or time.monotonic() - known[0] > KNOWN_FOR:
-            with at_most(timeout), turn(self._learning, wait=known is None) as mine:
-                if mine or known is None:
+    def _searchable(self) -> Searchable:
+        return self._learn()
+
+    def _learn(self) -> Searchable:
+        """What searches go by, read where it is too old; what is known stands when it cannot be read, or another thread reads it."""
+        if _is_old(known := self._known):
+            with turn(self._learning, wait=known is None) as mine:
+                known = self._known  # another thread may have read it meanwhile
+                if known is None or (mine and _is_old(known)):
                     known = self._known = (time.monotonic(), self._read_searchable(None if known is None else known[1]))
+        assert known is not None
         return known[1]
 
     def _read_searchable(self, known: Searchable | None) -> Searchable:
@@ -232,3 +243,7 @@ class ClusterEngine:
             return known
         by_key = {space.key: (space, field) for field, space in listed.fields.items()}
         return Searchable(products, by_key, int(counted["count"]), int(counted["_shards"]["total"]), self._exact_up_to)
+
+
+def _is_old(known: tuple[float, Searchable] | None) -> bool:
+    return known is None or time.monotonic() - known[0] > KNOWN_FOR
