@@ -84,3 +84,10 @@ def test_reconcile_tells_by_its_exit_code_that_something_is_wrong(home: Path) ->
     mended = CliRunner().invoke(app, ["reconcile", "--mend", "--json"])
     assert (mended.exit_code, json.loads(mended.stdout)["mended"]) == (0, 1)
     assert run("reconcile", "--json")["found"] == []
+
+
+def test_an_index_of_the_shops_own_is_not_ours_to_build_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYBRID_SEARCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HYBRID_SEARCH_ATTACH", str(tmp_path / "shop.toml"))
+    assert "attach reindex --config" in refused("reindex", "--yes")
+    assert "shop.toml" in refused("status"), "the attach file is asked for, not a catalogue of ours"

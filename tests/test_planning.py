@@ -124,3 +124,9 @@ def test_the_command_takes_measured_constants(tmp_path: Path) -> None:
 def test_numbers_that_cannot_be_counted_with_are_refused(wrong: list[str]) -> None:
     with pytest.raises(SettingsError, match="too large"):
         CliRunner().invoke(app, ["plan", "--products", "1000000", *wrong], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(("products", "said"), [(250_000, True), (250_001, False)])
+def test_a_shop_that_one_machine_carries_is_told_so(products: int, said: bool) -> None:
+    told = CliRunner().invoke(app, ["plan", "--products", str(products), "--qps", "1"]).output
+    assert ("embedded engine" in told) is said

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from hybrid_search.planning.model import Machines, Plan, Shop
 
 GB = 1e9
+EMBEDDED_PRODUCTS = 250_000
+"""What the embedded engine was measured to carry (docs/embedded-engine.md)."""
 
 
 def plan(
@@ -92,5 +94,7 @@ def _show(shop: Shop, machines: Machines, found: Plan) -> None:
         ("embedding", f"{found.backfill_days:,.2f} days", f"to embed it once with {machines.workers} workers"),
         ("workers", f"{found.workers_to_keep_up}", f"to keep up with {shop.changed_per_day:.1%} changed a day"),
     )
+    if shop.products <= EMBEDDED_PRODUCTS:
+        say(f"Up to {EMBEDDED_PRODUCTS:,} products the embedded engine on one machine does it: no search server is needed. On servers:")
     for name, figure, meaning in rows:
         say(f"{name:>14}  [bold]{figure:<18}[/bold] [dim]{meaning}[/dim]")

@@ -77,6 +77,13 @@ def _server_engine(configured: Settings) -> ClusterEngine:
     from hybrid_search.engines.cluster.engine import ClusterEngine
     from hybrid_search.errors import SettingsError
 
+    if configured.attach is not None:
+        raise SettingsError(
+            "The index is the shop's own (attach is set): its mapping is not ours to build anew.",
+            field="attach",
+            value=str(configured.attach),
+            remedy=f"To copy it into one that can hold vectors: hybrid-search attach reindex --config {configured.attach}.",
+        )
     if configured.engine == "embedded":
         raise SettingsError(
             "The embedded engine has no index to copy: it derives its search structures from its store.",

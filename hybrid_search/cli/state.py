@@ -20,7 +20,7 @@ def open_services(home: Path | None, *, index: bool = False) -> Services:
     from hybrid_search.errors import SettingsError
 
     configured = settings(home=home)
-    if configured.engine == "embedded" and not configured.home.is_dir():
+    if configured.engine == "embedded" and configured.attach is None and not configured.home.is_dir():
         raise SettingsError(
             f"There is no index at {configured.home}.",
             field="home",
