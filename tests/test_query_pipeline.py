@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hybrid_search.bootstrap import Services, build, image_roots
 from hybrid_search.encoders.base import ModelCard
 from hybrid_search.encoders.registry import IMAGE_ENCODERS, TEXT_ENCODERS, image_encoder, text_encoder
 from hybrid_search.engines.base import ProductWrite
+from hybrid_search.engines.embedded.engine import EmbeddedEngine
 from hybrid_search.errors import NotFoundError, QueryError
 from hybrid_search.product import Product
 from hybrid_search.query.legs import leg_spaces
@@ -22,7 +24,8 @@ from hybrid_search.query.pipeline import search
 from hybrid_search.query.reply import SearchReply
 from hybrid_search.query.request import SearchRequest
 from hybrid_search.settings import load_settings
-from hybrid_search.types import Space, State, VectorWrite
+from hybrid_search.types import Document, EngineReply, SearchPlan, Space, State, VectorWrite
+from hybrid_search.waiting import left, waited
 from tests.e2e.shop import BROKEN, draw_thing, load_shop, write_catalogue
 from tests.indexing_parts import DIM, CountingImage, CountingText, direction
 
@@ -78,6 +81,29 @@ def test_words_move_a_picture_search(shop: Services) -> None:
     reply = ask(shop, q="red", images=[{"base64": picture("Rug", "#2457c5")}], size=6)
     assert ids(reply)[0] == "rug-red"
     assert set(reply.interpreted.weights) == {"bm25", "text", "cross", "image"}
+
+
+class LateEngine(EmbeddedEngine):
+    """Answers at the last moment, as a search server under load does, and then has the products fetched from there."""
+
+    kept = 0.0
+
+    def search(self, plan: SearchPlan) -> EngineReply:
+        assert plan.timeout is not None
+        waited(plan.timeout)
+        return super().search(plan)
+
+    def fetch(self, ids: Sequence[str]) -> list[Document | None]:
+        self.kept = left() or 0.0
+        return super().fetch(ids)
+
+
+def test_a_ranking_that_comes_late_leaves_time_to_fetch_its_products(tmp_path: Path, shop: Services) -> None:
+    with closing(LateEngine(tmp_path / "late")) as engine:
+        engine.put([ProductWrite(Product(id="a", title="green ball"), {})], refresh=True)
+        parts = replace(shop.search_parts, engine=engine, timeout=5.0)
+        assert ids(search(SearchRequest(q="green ball", weights={"text": 0.0, "cross": 0.0}), parts)) == ["a"]
+    assert engine.kept == pytest.approx(0.5, abs=0.05), "a tenth"
 
 
 def test_more_like_a_product_leaves_it_out(shop: Services) -> None:

@@ -21,6 +21,9 @@ from hybrid_search.telemetry.traces import span
 from hybrid_search.types import Document, Facet, SearchPlan
 from hybrid_search.waiting import at_most, left
 
+FETCH_SHARE = 0.1
+"""Of the time that is left when the engine is asked, what is kept for fetching the page's products: a late ranking is shown, too."""
+
 
 def search(request: SearchRequest, parts: SearchParts) -> SearchReply:
     """Answer a request, or the following page of one that carries ``next``.
@@ -72,7 +75,9 @@ def rank(request: SearchRequest, parts: SearchParts) -> tuple[Ranking, tuple[Fac
     planned = plan_legs(understood, request, control, parts)
     weights = {} if understood.like is not None and not planned.weights else shares(planned.weights)
     with asking_engine("search", [leg.name for leg in planned.legs]):
-        reply = parts.engine.search(replace(asked, legs=planned.legs, timeout=left()))
+        allowed = left()
+        timeout = None if allowed is None else allowed * (1 - FETCH_SHARE)
+        reply = parts.engine.search(replace(asked, legs=planned.legs, timeout=timeout))
     leg_times(reply.leg_seconds)
     for name in reply.failed:
         leg_left_out(name, "not_answered")
