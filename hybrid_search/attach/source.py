@@ -6,6 +6,7 @@ vectors unreadable, and the index is not ours.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -111,6 +112,14 @@ def describe(transport: Transport, index: str) -> SourceIndex:
     )
 
 
+def index_uuid(transport: Transport, index: str) -> str:
+    """``SourceIndex.uuid`` of what an index or alias stands for now, empty where that is not one index; a single request."""
+    path = f"{index_path(index)}/_settings/index.uuid"
+    told = transport.request("GET", path, params={"flat_settings": "true"}, ignore=(404,))
+    uuids = [one["settings"]["index.uuid"] for one in told.body.values()] if told.ok else []
+    return str(uuids[0]) if len(uuids) == 1 else ""
+
+
 def identify(transport: Transport) -> tuple[Product, str]:
     """Product and version of a server. Raises ``EngineError`` when it is neither OpenSearch nor Elasticsearch."""
     body = transport.request("GET", "/").body
@@ -166,12 +175,27 @@ class Source:
         yield from Source(self._transport, self.index, query).read(fields=fields)
 
     def newest(self, path: str, *, dated: bool) -> Any:
-        """The largest value of a field (milliseconds since 1970 for a date), ``None`` where no document has one."""
+        """The largest value of a field, ``None`` where no document has one.
+
+        For a date: in milliseconds since 1970, and of those not later than the server's present time, for a document that is dated in the
+        future tells nothing of what was written until now.
+        """
         order = {path: {"order": "desc"} | ({"numeric_type": "date"} if dated else {})}
-        query = {"bool": {"filter": [self._query(), {"exists": {"field": path}}]}}
-        body = {"size": 1, "query": query, "sort": [order], "_source": False, "track_total_hits": False}
-        found = _documents(self._checked(self._transport.request("POST", f"{index_path(self.index.name)}/_search", body).body))
-        return found[0].sort[0] if found else None
+        has = {"range": {path: {"lte": "now"}}} if dated else {"exists": {"field": path}}
+        found = self._first(has, [order])["hits"]
+        return found[0]["sort"][0] if found else None
+
+    def ahead(self, path: str, *, slack: float) -> tuple[int, str]:
+        """How many documents a date field puts more than ``slack`` seconds after the server's present time, and the id of the latest."""
+        later = {"range": {path: {"gt": f"now+{math.ceil(slack)}s"}}}
+        told = self._first(later, [{path: {"order": "desc", "numeric_type": "date"}}], counted=True)
+        return (int(told["total"]["value"]), str(told["hits"][0]["_id"])) if told["hits"] else (0, "")
+
+    def _first(self, clause: Mapping[str, Any], order: list[Any], *, counted: bool = False) -> Any:
+        """The hits of a search for one document."""
+        query = {"bool": {"filter": [self._query(), clause]}}
+        body = {"size": 1, "query": query, "sort": order, "_source": False, "track_total_hits": counted}
+        return self._checked(self._transport.request("POST", f"{index_path(self.index.name)}/_search", body).body)["hits"]
 
     def read(
         self,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from hybrid_search.attach.check import follow_fault
-from hybrid_search.attach.config import DOCUMENT_ID, AttachConfig
+from hybrid_search.attach.config import DOCUMENT_ID, AttachConfig, FollowTable
 from hybrid_search.attach.position import Position, PositionFile
 from hybrid_search.attach.reading import ProductReader
 from hybrid_search.attach.source import Source, SourceDocument
@@ -39,10 +39,13 @@ class SyncSummary(CatalogSummary):
     deleted: int = 0
     errors: list[tuple[str, str]] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
 
 _KEPT_REJECTS = 1_000
+_SKEW = 3_600.0
+"""Seconds by which their server's clock may be before ours."""
 
 
 class Follower:
@@ -87,12 +90,15 @@ class Follower:
         position = self._positions.read(self._source.index.uuid, self._reading)
         if position.full_done and not self._engine.scan(limit=1):  # our side was emptied or made anew: its changes alone would not fill it
             position = Position(position.uuid, position.reading)
+        if self._beyond_now(position):  # of a clock that was set back since: what was written in between has smaller values
+            position = Position(position.uuid, position.reading)
         if not position.full_done or not self._follow.field:
             summary.kind = "full"
             self._full(position, summary, on_progress)
         else:
             summary.kind = "changes"
             self._changes(position, summary, on_progress)
+        summary.warnings += dated_ahead(self._source, self._follow)
         due = self._now() - position.compared >= self._follow.compare_every
         if compare if compare is not None else due or summary.kind == "full":
             self._compare(summary)
@@ -102,11 +108,10 @@ class Follower:
         return summary
 
     def _full(self, position: Position, summary: SyncSummary, on_progress: OnProgress) -> None:
-        dated = self._follow.kind == "date"
         if position.full_done:
             position.full_after, position.full_done = None, False
         if self._follow.field and position.changed_at_start is None:
-            position.changed_at_start = self._source.newest(self._follow.field, dated=dated)
+            position.changed_at_start = self._source.newest(self._follow.field, dated=self._dated)
         order = self._id_order()
         total, done = self._source.count(), 0
         for documents in self._source.read(sort=order, since=position.full_after, fields=self._fields):
@@ -123,18 +128,21 @@ class Follower:
     def _changes(self, position: Position, summary: SyncSummary, on_progress: OnProgress) -> None:
         for documents in self._source.missing(self._follow.field, fields=self._fields):  # no time tells when they change
             self._put(documents, summary, Priority.LIVE)
-        dated = self._follow.kind == "date"
-        back = int(self._follow.overlap * (1_000 if dated else 1))
-        since = None if position.changed is None else position.changed - back
+        since = None if position.changed is None else position.changed - int(self._follow.overlap * self._units)
+        upto = self._source.newest(self._follow.field, dated=self._dated)
         done = 0
         for documents in self._source.read(
-            sort=self._follow.field, dated=dated, since=since if since is not None else 0, fields=self._fields
+            sort=self._follow.field, dated=self._dated, since=since if since is not None else 0, fields=self._fields
         ):
             self._put(documents, summary, Priority.LIVE)
             done += len(documents)
-            position.changed = documents[-1].sort[0]
+            if upto is not None:  # else all are dated in the future
+                position.changed = min(documents[-1].sort[0], upto)
             self._positions.write(position)
             on_progress(done, done)
+
+    def _beyond_now(self, position: Position) -> bool:
+        return self._dated and position.changed is not None and position.changed > (self._now() + _SKEW) * self._units
 
     def _put(self, documents: Sequence[SourceDocument], summary: SyncSummary, priority: Priority) -> None:
         rows = [self._reader.read(document) for document in documents]
@@ -175,6 +183,15 @@ class Follower:
         summary.compared = True
 
     @property
+    def _dated(self) -> bool:
+        return self._follow.kind == "date"
+
+    @property
+    def _units(self) -> int:
+        """Units of the followed field in a second, or in one of its own."""
+        return 1_000 if self._dated else 1
+
+    @property
     def _fields(self) -> tuple[str, ...]:
         return self._reader.paths
 
@@ -182,3 +199,16 @@ class Follower:
         """A field by which a first reading can be taken up again; empty where ids cannot be sorted by."""
         told = self._source.index.fields.get(self._id_path)
         return told.exact if told and not told.nested and told.type != "text" else ""
+
+
+def dated_ahead(source: Source, follow: FollowTable) -> list[str]:
+    """A warning where documents are dated in the future: they are read at each look, and the followed field does not tell when they change."""
+    if not follow.field or follow.kind != "date":
+        return []
+    count, example = source.ahead(follow.field, slack=follow.overlap)
+    if not count:
+        return []
+    return [
+        f"{count} documents have a {follow.field!r} in the future, as {example!r}: they are read at each look. "
+        "Correct it in the shop (a local time without its zone is one cause)."
+    ]

@@ -301,10 +301,15 @@ def _question(plan: ReindexPlan) -> str:
 
 def _say_round(summary: SyncSummary, *, as_json: bool) -> None:
     if as_json:
-        emit({name: getattr(summary, name) for name in (*_COUNTS, "kind", "compared", "errors")} | {"seconds": round(summary.seconds, 3)})
+        emit(
+            {name: getattr(summary, name) for name in (*_COUNTS, "kind", "compared", "errors", "warnings")}
+            | {"seconds": round(summary.seconds, 3)}
+        )
         return
     counts = ", ".join(f"{getattr(summary, name)} {name}" for name in _COUNTS)
     say(f"{'everything' if summary.kind == 'full' else 'changes'} read: {counts}, {summary.seconds:.1f} s")
+    for warning in summary.warnings:
+        typer.echo(f"warning: {warning}", err=True)
 
 
 _COUNTS = ("created", "updated", "unchanged", "deleted", "rejected")

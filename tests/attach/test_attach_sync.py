@@ -128,6 +128,42 @@ def test_a_document_without_a_time_is_found_too(server: Server, tmp_path: Path, 
     assert side.titles()[id_] == "Another"
 
 
+def dated(number: int, updated: str, **changed: Any) -> tuple[str, dict[str, Any]]:
+    id_, body = SHOPS["magento"].document(number)
+    return id_, {**body, "updated_at": updated, **changed}
+
+
+def test_a_document_dated_in_the_future_does_not_end_the_following(server: Server, tmp_path: Path, closing: list[Side]) -> None:
+    index = server.make(SHOPS["magento"])
+    server.write(index, [dated(4, "2999-01-01 00:00:00")])
+    side = Side(server, index, tmp_path / "home")
+    closing.append(side)
+    first = side.follower().round()
+    assert [warning for warning in first.warnings if "1 documents" in warning and "'1004'" in warning]
+    server.write(index, [dated(7, "2026-05-01 10:00:00", name="After the first reading"), dated(5, "2999-01-01 00:00:00")])
+    second = side.follower().round(compare=False)
+    assert (second.kind, second.updated) == ("changes", 2)  # one for the date alone
+    assert "2 documents" in second.warnings[0]
+    server.write(index, [dated(8, "2026-05-01 11:00:00", name="After a look")])
+    assert side.follower().round(compare=False).updated == 1
+    assert side.titles()["1007"] == "After the first reading" and side.titles()["1008"] == "After a look"
+    server.write(index, [dated(number, "2026-05-01 11:00:00") for number in (4, 5)])
+    assert side.follower().round(compare=False).warnings == []
+
+
+def test_a_clock_that_was_set_back_costs_one_full_reading(server: Server, tmp_path: Path, closing: list[Side]) -> None:
+    index = server.make(SHOPS["magento"])
+    side = Side(server, index, tmp_path / "home")
+    closing.append(side)
+    side.follower().round()
+    told = orjson.loads(side.positions.path.read_bytes())
+    side.positions.path.write_bytes(orjson.dumps({**told, "changed": int((time.time() + 86_400) * 1_000)}))
+    server.write(index, [renamed(SHOPS["magento"], 7, "Written meanwhile", LATER["magento"])])
+    assert side.follower().round().kind == "full"
+    assert side.titles()["1007"] == "Written meanwhile"
+    assert side.follower().round().kind == "changes"
+
+
 def test_a_field_that_cannot_be_followed_is_refused(server: Server, tmp_path: Path, closing: list[Side]) -> None:
     side = Side(server, server.make(SHOPS["magento"], count=2), tmp_path / "home", field="sku")
     closing.append(side)
