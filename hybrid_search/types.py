@@ -122,7 +122,8 @@ class FailureWrite:
 
 @dataclass(frozen=True, slots=True)
 class Requeue:
-    """What one product's ledger is to be brought to, if the product is still as it was when it was read at ``seq`` (``Document.seq``).
+    """What one product's ledger is to be brought to, if the product is still as it was when it was read at ``seq`` of ``numbering``
+    (those of ``Document``).
 
     ``parts`` are the content hashes that the product has. Entries with other hashes, those of ``spaces`` (keys) and missing ones become
     pending; entries and vectors of parts that the product does not have are removed.
@@ -132,6 +133,7 @@ class Requeue:
     seq: int
     parts: Mapping[Part, tuple[str, ...]]
     spaces: frozenset[str] = frozenset()
+    numbering: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +147,16 @@ class WriteResult:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A stored product: its JSON body as validated, its ledger by space key, and the change sequence of its last write."""
+    """A stored product: its JSON body as validated, its ledger by space key, and the change sequence of its last write.
+
+    ``numbering``: which sequence ``seq`` is of; a reindex begins another one.
+    """
 
     id: str
     body: Mapping[str, Any]
     ledger: Mapping[str, LedgerEntry]
     seq: int
+    numbering: str = field(default="", compare=False)
 
 
 # --- filters, facets, sort -------------------------------------------------------------------------------------------

@@ -297,7 +297,7 @@ class Twin:
             case ("requeue", parts, named):
                 (document,) = self.engine.fetch(["p"])
                 assert document is not None
-                self.engine.requeue([Requeue("p", document.seq, parts, frozenset(SPACES[key].key for key in named))])
+                self.engine.requeue([Requeue("p", document.seq, parts, frozenset(SPACES[key].key for key in named), document.numbering)])
                 self.follow(requeued(self.ledger, SPACES, parts=parts, named=named, now=now))
             case ("start",) if self.chunk is None:
                 chunks = self.engine.open_chunks(at_most=1, size=1)

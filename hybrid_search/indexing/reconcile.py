@@ -115,7 +115,7 @@ def _requests(
                 _count(report, finding, space.key, document.id)
                 wrong.setdefault(document.id, set()).add(space.key)
     return [
-        Requeue(document.id, document.seq, parts, frozenset(wrong[document.id]))
+        Requeue(document.id, document.seq, parts, frozenset(wrong[document.id]), document.numbering)
         for document, parts in zip(page, parts_of, strict=True)
         if document.id in wrong
     ]

@@ -299,7 +299,7 @@ class EngineMachine(RuleBasedStateMachine):
         (document,) = self.engine.fetch([id_])
         if document is None:
             return
-        stale = Requeue(id_, document.seq - 1, {}, frozenset())
+        stale = Requeue(id_, document.seq - 1, {}, frozenset(), document.numbering)
         self.engine.requeue([stale])
         self.engine.requeue([Requeue(id_, document.seq, {"text": (text,) if text else (), "image": pictures}, frozenset(named))])
         self.model.products[id_] = (text, pictures, self.model.products[id_][2])

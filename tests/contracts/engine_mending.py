@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hybrid_search.engines.base import Engine
-from hybrid_search.types import FailureWrite, Priority, Requeue, State
+from hybrid_search.types import FailureWrite, Part, Priority, Requeue, State
 from tests.contracts.engine_cases import IMAGE, TEXT, Clock, document, entry, failure, open_one, state, vectors, write
 
 
@@ -68,9 +68,9 @@ class MendingContract:
         return engine
 
     def request(self, engine: Engine, id_: str, *, text: str = "t1", image: str = "i1", spaces: tuple[str, ...] = ()) -> Requeue:
-        return Requeue(
-            id_, document(engine, id_).seq, {"text": (text,) if text else (), "image": (image,) if image else ()}, frozenset(spaces)
-        )
+        held = document(engine, id_)
+        parts: dict[Part, tuple[str, ...]] = {"text": (text,) if text else (), "image": (image,) if image else ()}
+        return Requeue(id_, held.seq, parts, frozenset(spaces), held.numbering)
 
     def test_entries_of_other_content_become_pending_and_keep_their_vectors(self, shop: Engine) -> None:
         assert shop.requeue([self.request(shop, "a", text="t9"), self.request(shop, "b")]) == 1

@@ -26,7 +26,7 @@ from hybrid_search.engines.elasticsearch import open_elasticsearch
 from hybrid_search.engines.opensearch import open_opensearch
 from hybrid_search.errors import ConflictError, EngineError, EngineUnavailable, NotFoundError
 from hybrid_search.product import Product
-from hybrid_search.types import KeywordLeg, SearchPlan, VectorLeg
+from hybrid_search.types import KeywordLeg, Requeue, SearchPlan, VectorLeg
 from tests.contracts.engine_cases import TEXT, rows, vectors, write
 from tests.integration.faults.proxy import FaultyProxy
 
@@ -242,6 +242,20 @@ def test_changes_after_a_reindex_are_seen_although_their_numbers_were_used_befor
     assert status.seq == reached
     assert (status.products, status.indexed_seq) == (reached, reached)
     assert engine.search(PLAN).seq == reached
+
+
+def test_a_ledger_is_not_mended_by_what_was_read_before_a_reindex(engine: ClusterEngine) -> None:
+    engine.add_space(TEXT)
+    engine.put([write("a", price=1.0)])
+    (read,) = engine.fetch(["a"])
+    engine.put([write("a", price=2.0)])
+    reindex(engine.server, files(engine), shards=1, replicas=0)
+    (now,) = engine.fetch(["a"])
+    assert read is not None
+    assert now is not None
+    assert read.seq == now.seq == 1, "it was the first change in either index"
+    assert engine.requeue([Requeue("a", read.seq, {"text": ("stale",), "image": ()}, numbering=read.numbering)]) == 0
+    assert engine.requeue([Requeue("a", now.seq, {"text": ("new",), "image": ()}, numbering=now.numbering)]) == 1
 
 
 def test_a_space_added_during_the_copy_comes_along(engine: ClusterEngine) -> None:

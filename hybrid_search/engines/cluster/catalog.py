@@ -91,7 +91,7 @@ def scan(server: Server, *, after: str, limit: int) -> list[Document]:
 def document(stored: Mapping[str, Any], spaces: Spaces) -> Document:
     """A product as read without its vectors."""
     held = stored["_source"]
-    return Document(held["id"], body(held), ledger_entries(read_ledger(held), spaces), int(stored["_seq_no"]) + 1)
+    return Document(held["id"], body(held), ledger_entries(read_ledger(held), spaces), int(stored["_seq_no"]) + 1, stored["_index"])
 
 
 def _runs_of_unique_ids(writes: Sequence[ProductWrite]) -> Iterator[list[ProductWrite]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hybrid_search.engines.cluster.entries import Change, difference, read_ledger, requeued
 from hybrid_search.engines.cluster.rewriting import require_written, rewrite
-from hybrid_search.engines.cluster.server import Server
+from hybrid_search.engines.cluster.server import Sequenced, Server
 from hybrid_search.engines.cluster.spaces import read_spaces
 from hybrid_search.types import Requeue
 
@@ -29,6 +29,6 @@ def requeue(server: Server, requests: Sequence[Requeue], *, now: float) -> int:
         return None if after is before else difference(before, after)
 
     # Document.seq is the server's number plus one
-    outcomes = rewrite(server, by_id, decide, at={id_: request.seq - 1 for id_, request in by_id.items()})
+    outcomes = rewrite(server, by_id, decide, at={id_: Sequenced(request.numbering, request.seq - 1) for id_, request in by_id.items()})
     require_written(outcomes)
     return sum(outcome.result == "updated" for outcome in outcomes.values())

@@ -16,7 +16,7 @@ from tenacity import RetryCallState, RetryError, Retrying, retry_if_result, wait
 from hybrid_search.engines.cluster.bulk import Action, ItemResult, send_bulk
 from hybrid_search.engines.cluster.documents import document_id, storable
 from hybrid_search.engines.cluster.entries import Change
-from hybrid_search.engines.cluster.server import MGET, Server
+from hybrid_search.engines.cluster.server import MGET, Sequenced, Server
 from hybrid_search.engines.cluster.transport import ServerError
 from hybrid_search.errors import EngineUnavailable
 
@@ -63,11 +63,11 @@ NOOP = Outcome("noop")
 _RESULTS: Mapping[str, Outcome] = {name: Outcome(name) for name in ("created", "updated", "deleted", "noop")}
 
 
-def rewrite(server: Server, ids: Iterable[str], decide: Decide, *, at: Mapping[str, int] | None = None) -> dict[str, Outcome]:
+def rewrite(server: Server, ids: Iterable[str], decide: Decide, *, at: Mapping[str, Sequenced] | None = None) -> dict[str, Outcome]:
     """Read products, ask ``decide``, write; per product what became of it.
 
     Args:
-        at: sequence numbers (``_seq_no``) by id: a product that is at another one by now is left alone.
+        at: sequence numbers (``_seq_no``) by id: a product that is at another one, or in another index, by now is left alone.
 
     Raises:
         EngineUnavailable: the server cannot be reached, or somebody else keeps writing the same products.
@@ -91,7 +91,7 @@ def require_written(outcomes: Mapping[str, Outcome]) -> None:
 class _Rewriting:
     server: Server
     decide: Decide
-    at: Mapping[str, int] | None
+    at: Mapping[str, Sequenced] | None
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     refusal: str | None = None
     """Why the index took no writes in the last round."""
@@ -158,7 +158,7 @@ class _Rewriting:
         return contested
 
     def _action(self, index: str, id_: str, found: Mapping[str, Any] | None) -> Action | None:
-        if self.at is not None and (found is None or found["_seq_no"] != self.at[id_]):
+        if self.at is not None and (found is None or Sequenced(found["_index"], found["_seq_no"]) != self.at[id_]):
             return None
         change = self.decide(id_, None if found is None else found["_source"])
         if change is None:
