@@ -13,7 +13,7 @@ from hybrid_search.attach.check import follow_fault
 from hybrid_search.attach.config import DOCUMENT_ID, AttachConfig, FollowTable
 from hybrid_search.attach.position import Position, PositionFile
 from hybrid_search.attach.reading import ProductReader
-from hybrid_search.attach.source import Source, SourceDocument
+from hybrid_search.attach.source import PAGE, Source, SourceDocument
 from hybrid_search.catalog.rows import Accepted, CatalogSummary, Reject
 from hybrid_search.engines.base import Catalog, ProductWrite, scan_all
 from hybrid_search.errors import ConflictError, SettingsError
@@ -74,9 +74,12 @@ class Follower:
         self._reader, self._hashes, self._positions, self._now = ProductReader(config), hashes, positions, clock
         self._fault = follow_fault(source.index, config)
         self._id_path, self._reading = config.id_path, config.reading
+        self._refused: set[str] = set()
 
-    def round(self, *, compare: bool | None = None, on_progress: OnProgress = lambda done, total: None) -> SyncSummary:
+    def round(self, *, compare: bool | None = None, full: bool = False, on_progress: OnProgress = lambda done, total: None) -> SyncSummary:
         """Take what is new. ``compare`` forces or forbids the comparison of ids; by default it is made when it is due.
+
+        With ``full`` everything is read, as the first time; a full reading that was cut off goes on.
 
         Raises:
             ConflictError: the comparison would delete more than ``follow.delete_at_most``; nothing was deleted.
@@ -87,12 +90,13 @@ class Follower:
             raise SettingsError(self._fault, field="follow.field", value=self._follow.field, remedy="See hybrid-search attach --check.")
         started = time.monotonic()
         summary = SyncSummary()
+        self._refused.clear()
         position = self._positions.read(self._source.index.uuid, self._reading)
         if position.full_done and not self._engine.scan(limit=1):  # our side was emptied or made anew: its changes alone would not fill it
             position = Position(position.uuid, position.reading)
         if self._beyond_now(position):  # of a clock that was set back since: what was written in between has smaller values
             position = Position(position.uuid, position.reading)
-        if not position.full_done or not self._follow.field:
+        if full or not position.full_done or not self._follow.field:
             summary.kind = "full"
             self._full(position, summary, on_progress)
         else:
@@ -148,8 +152,10 @@ class Follower:
         rows = [self._reader.read(document) for document in documents]
         for row in rows:
             summary.add(row)
-            if isinstance(row, Reject) and len(summary.rejects) < _KEPT_REJECTS:
-                summary.rejects.append(row)
+            if isinstance(row, Reject):
+                self._refused.add(row.id)
+                if len(summary.rejects) < _KEPT_REJECTS:
+                    summary.rejects.append(row)
         products = [row.product for row in rows if isinstance(row, Accepted)]
         for start in range(0, len(products), BATCH):
             writes = [ProductWrite(product, part_hashes(product, self._hashes)) for product in products[start : start + BATCH]]
@@ -164,11 +170,17 @@ class Follower:
                     summary.errors.append((result.id, result.error or result.result))
 
     def _compare(self, summary: SyncSummary) -> None:
-        """Remove what theirs no longer has. All of theirs is read first: a part of it would look like deletions."""
+        """Read what ours has not, then remove what theirs no longer has.
+
+        All of theirs is read first: a part of it would look like deletions.
+        """
         fields = [] if self._id_path == DOCUMENT_ID else [self._id_path]
-        theirs = {self._reader.id_of(document) for documents in self._source.read(fields=fields) for document in documents}
-        ours = [document.id for document in scan_all(self._engine)]
-        gone = [id_ for id_ in ours if id_ not in theirs]
+        theirs = {self._reader.id_of(document): document.id for documents in self._source.read(fields=fields) for document in documents}
+        ours = {document.id for document in scan_all(self._engine)}
+        missing = [of_document for id_, of_document in theirs.items() if id_ not in ours and of_document not in self._refused]
+        for start in range(0, len(missing), PAGE):
+            self._put(self._source.by_ids(missing[start : start + PAGE]), summary, Priority.BACKFILL)
+        gone = sorted(ours - theirs.keys())
         if gone and len(gone) > self._follow.delete_at_most * len(ours):
             raise ConflictError(
                 f"{len(gone)} of our {len(ours)} products are not in {self._source.index.name!r}: more than follow.delete_at_most "

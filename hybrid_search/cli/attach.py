@@ -107,10 +107,13 @@ def _check(configured: Settings, path: Path, *, as_json: bool, url: str = "") ->
 def sync(
     config: ConfigOption = Path("attach.toml"),
     once: Annotated[bool, typer.Option("--once", help="One round, then stop: what changed, and a comparison of ids.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Begin with reading everything, as the first time.")] = False,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
     """Keep a side index like the shop's index: read it once, then follow what changes; deletions are found by comparing ids.
+
+    A change that does not touch the followed field is not seen: --full reads everything again.
 
     Only reads are sent to the shop's server. Where it stands is kept in the home folder (`attach/`), so that it goes on from there after
     a stop or a crash. Rejected documents are listed in `attach/rejects.jsonl` there. Exit code 1 when there were some (with --once).
@@ -120,6 +123,8 @@ def sync(
         hybrid-search attach sync --config attach.toml --once
 
         hybrid-search attach sync --config attach.toml
+
+        hybrid-search attach sync --config attach.toml --once --full
     """
     from hybrid_search.attach.config import load_config
     from hybrid_search.bootstrap import open_for_loading
@@ -128,13 +133,13 @@ def sync(
     attached = load_config(config)
     ours, intake = open_for_loading(configured)
     try:
-        summary = _follow(configured, attached, ours, intake, once=once, as_json=json)
+        summary = _follow(configured, attached, ours, intake, once=once, full=full, as_json=json)
     finally:
         ours.close()
     raise typer.Exit(1 if summary.rejected or summary.errors else 0)
 
 
-def _follow(configured: Settings, attached: Any, ours: Engine, intake: Any, *, once: bool, as_json: bool) -> SyncSummary:
+def _follow(configured: Settings, attached: Any, ours: Engine, intake: Any, *, once: bool, full: bool, as_json: bool) -> SyncSummary:
     import time
 
     from hybrid_search.attach.connect import open_source
@@ -153,7 +158,8 @@ def _follow(configured: Settings, attached: Any, ours: Engine, intake: Any, *, o
                     theirs = Source(transport, describe(transport, attached.source.index), attached.source.filter)
                     follower = Follower(theirs, ours, attached, intake, positions)
                     with progress(f"reading {attached.source.index}", None, quiet=as_json or not once) as advance:
-                        summary = follower.round(compare=True if once else None, on_progress=advance)
+                        summary = follower.round(compare=True if once else None, full=full, on_progress=advance)
+                    full = False
                     with RejectsFile(positions.path.parent / "rejects.jsonl") as rejects:
                         for reject in summary.rejects:
                             rejects.write(reject)

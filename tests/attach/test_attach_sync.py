@@ -164,6 +164,44 @@ def test_a_clock_that_was_set_back_costs_one_full_reading(server: Server, tmp_pa
     assert side.follower().round().kind == "changes"
 
 
+def test_the_comparison_reads_what_ours_has_not(server: Server, tmp_path: Path, closing: list[Side]) -> None:
+    """A product with an old date, one that was lost here, and one that was broken and is mended without a new date."""
+    index = server.make(SHOPS["magento"])
+    server.write(index, [dated(4, "2020-01-01 00:00:00", price_0_1=-1)])
+    side = Side(server, index, tmp_path / "home")
+    closing.append(side)
+    first = side.follower().round()
+    assert (first.created, first.rejected) == (COUNT - 1, 1)  # and not read a second time by the comparison
+    server.write(index, [dated(COUNT, "2020-01-01 00:00:00"), dated(4, "2020-01-01 00:00:00")])
+    side.engine.delete(["1009"])
+    assert side.follower().round(compare=False).created == 0
+    compared = side.follower().round(compare=True)
+    assert (compared.kind, compared.created, compared.rejected, compared.deleted) == ("changes", 3, 0, 0)
+    assert side.titles().keys() == {str(1000 + number) for number in range(COUNT + 1)}
+
+
+def test_the_comparison_finds_the_document_of_a_product_with_another_id(server: Server, tmp_path: Path, closing: list[Side]) -> None:
+    index = server.make(SHOPS["nested"])
+    side = Side(server, index, tmp_path / "home", overlap=10)
+    closing.append(side)
+    side.follower().round()
+    side.engine.delete(["N-003"])
+    assert side.follower().round(compare=True).created == 1
+    assert "N-003" in side.titles()
+
+
+def test_a_full_reading_sees_what_was_changed_without_a_new_date(server: Server, tmp_path: Path, closing: list[Side]) -> None:
+    index = server.make(SHOPS["magento"])
+    side = Side(server, index, tmp_path / "home")
+    closing.append(side)
+    side.follower().round()
+    server.write(index, [dated(7, SHOPS["magento"].document(7)[1]["updated_at"], name="The date stayed")])
+    assert side.follower().round(compare=True).updated == 0
+    read = side.follower().round(full=True)
+    assert (read.kind, read.updated) == ("full", 1)
+    assert side.follower().round().kind == "changes"
+
+
 def test_a_field_that_cannot_be_followed_is_refused(server: Server, tmp_path: Path, closing: list[Side]) -> None:
     side = Side(server, server.make(SHOPS["magento"], count=2), tmp_path / "home", field="sku")
     closing.append(side)
