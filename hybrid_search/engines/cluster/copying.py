@@ -32,16 +32,11 @@ Progress = Callable[[int, int], None]
 """Called with (products copied, products in all)."""
 
 
-def last_change(transport: Transport, index: str) -> int:
-    """The sequence number up to which every change is done; with several shards each has its own, and the least of them is safe.
+def shard_changes(transport: Transport, index: str) -> Reached:
+    """By shard, the sequence number up to which every change is done; -1 for one that never had a document.
 
     Not the largest number given out: a change below it may still be under way, and no later pass would look for it.
     """
-    return min(shard_changes(transport, index).values())
-
-
-def shard_changes(transport: Transport, index: str) -> Reached:
-    """The same for each shard by its number; -1 for one that never had a document."""
     reply = transport.request("GET", f"/{quote(index, safe='')}/_stats/docs", params={"level": "shards"})
     shards = reply.body["indices"][index]["shards"].items()
     return {int(number): int(one["seq_no"]["local_checkpoint"]) for number, copies in shards for one in copies if one["routing"]["primary"]}
