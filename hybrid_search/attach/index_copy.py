@@ -13,7 +13,7 @@ from itertools import chain, islice
 from typing import Any
 
 from hybrid_search.attach.source import Source, SourceDocument, SourceIndex, describe, index_path
-from hybrid_search.engines.cluster.copying import POLL, count, run_copy, shard_changes
+from hybrid_search.engines.cluster.copying import POLL, Reached, changed_sources, changes_between, count, run_copy, shard_changes
 from hybrid_search.engines.cluster.reindexing import PASSES, SMALL
 from hybrid_search.engines.cluster.transport import Transport
 from hybrid_search.errors import EngineError
@@ -56,14 +56,14 @@ class IndexCopy:
         self.passes = 0
         self.removed = 0
         self._transport, self._old, self._new = transport, old, new
-        self._reached: Mapping[int, int] = {}
+        self._reached: Reached | None = None
         self._spans: list[_Span] = []
 
     def catch_up(self, progress: Progress = lambda done, total: None) -> None:
         """Passes until few changes are left, or ``PASSES`` of them."""
         for _ in range(PASSES):
-            changed = sum(shard_changes(self._transport, self._old.name).values()) - sum(self._reached.values())
-            if self._reached and changed <= SMALL:
+            changed = changes_between(self._reached, shard_changes(self._transport, self._old.name))
+            if self._reached is not None and changed <= SMALL:
                 return
             self.copy_changes(progress)
 
@@ -71,20 +71,14 @@ class IndexCopy:
         """One pass. Raises ``ServerError`` that names the document which cannot be copied."""
         upto = shard_changes(self._transport, self._old.name)
         self._copy_mapping()
-        if self._reached:
-            behind = {shard: after for shard, after in self._reached.items() if upto[shard] > after}
-            conflicts = sum(
-                self._copy(after, progress, shard=shard if len(upto) > 1 else None, shards=len(upto)) for shard, after in behind.items()
-            )
-        else:
-            conflicts = self._copy(-1, progress)
+        conflicts = sum(self._copy(source, progress) for source in changed_sources(self._reached, upto))
         for _ in range(TRIES):
             if not conflicts:
                 break
-            after = min(self._reached.values(), default=-1)
-            self._forget(after)
-            conflicts = self._copy(after, progress)
-        else:
+            changed = {"query": {"range": {"_seq_no": {"gt": min(self._reached.values()) if self._reached else -1}}}}
+            self._forget(changed["query"])
+            conflicts = self._copy(changed, progress)
+        if conflicts:
             raise EngineError(
                 f"{conflicts} documents of {self._old.name!r} have lower versions than their copies.", field="index", remedy="Run it again."
             )
@@ -110,13 +104,11 @@ class IndexCopy:
         if theirs != ours:
             self._transport.request("PUT", f"{index_path(self._new)}/_mapping", theirs)
 
-    def _copy(self, after: int, progress: Progress, *, shard: int | None = None, shards: int = 1) -> int:
-        """Copy what changed after a sequence number, in one shard or all; returns how many documents the copy has in a higher version."""
-        # as many slices as shards, and the server gives each slice one shard
-        part = {} if shard is None else {"slice": {"id": shard, "max": shards}}
+    def _copy(self, source: Mapping[str, Any], progress: Progress) -> int:
+        """Copy what ``source`` finds in the old index; returns how many documents the copy has in a higher version."""
         body = {
             "conflicts": "proceed",
-            "source": {"index": self._old.name, "query": {"range": {"_seq_no": {"gt": after}}}, **part},
+            "source": {"index": self._old.name, **source},
             "dest": {"index": self._new, "pipeline": "_none", "version_type": "external_gte"},
         }
         conflicts = 0
@@ -129,13 +121,13 @@ class IndexCopy:
             progress(min(int(stats["index_total"]), self._old.documents), self._old.documents)
 
         remedy = "Correct or delete that document, then run it again."
-        run_copy(self._transport, body, params={} if part else {"slices": "auto"}, remedy=remedy, on_poll=on_poll)
+        run_copy(self._transport, body, params={} if "slice" in source else {"slices": "auto"}, remedy=remedy, on_poll=on_poll)
         return conflicts
 
-    def _forget(self, after: int) -> None:
-        """Remove from the copy what is about to be copied again."""
-        changed = Source(self._transport, self._old, {"range": {"_seq_no": {"gt": after}}})
-        self._delete([one.id for page in changed.read(fields=[], page=PAGE) for one in page])
+    def _forget(self, changed: Mapping[str, Any]) -> None:
+        """Remove from the copy what is about to be copied again, found in the old index by a query."""
+        found = Source(self._transport, self._old, changed)
+        self._delete([one.id for page in found.read(fields=[], page=PAGE) for one in page])
         time.sleep(POLL)  # the server's clock, by which it forgets deleted versions at a refresh, is coarse
         self._transport.request("POST", f"{index_path(self._new)}/_refresh")
 
