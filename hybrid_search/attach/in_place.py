@@ -19,7 +19,7 @@ from hybrid_search.attach.in_place_fields import ID, REJECTED, add_own_fields
 from hybrid_search.attach.in_place_search import TheirFields, keyword_clause
 from hybrid_search.attach.in_place_transport import InPlaceTransport
 from hybrid_search.attach.reading import ProductReader
-from hybrid_search.attach.source import Source, SourceDocument, SourceIndex, describe
+from hybrid_search.attach.source import Source, SourceDocument, SourceIndex, describe, index_uuid
 from hybrid_search.engines.base import ProductWrite
 from hybrid_search.engines.changes import ChangeRecord
 from hybrid_search.engines.cluster.dialect import Dialect
@@ -34,11 +34,12 @@ from hybrid_search.engines.cluster.rewriting import require_written
 from hybrid_search.engines.cluster.server import Server
 from hybrid_search.engines.cluster.spaces import map_fields, read_spaces
 from hybrid_search.engines.cluster.transport import Transport
-from hybrid_search.errors import EngineError, ReadOnlyError, SettingsError
+from hybrid_search.errors import EngineError, NotFoundError, ReadOnlyError, SettingsError
 from hybrid_search.indexing.parts import ImageHashes, part_hashes
 from hybrid_search.product import Product
 from hybrid_search.settings import Settings
 from hybrid_search.types import KeywordLeg, Priority, WriteResult
+from hybrid_search.waiting import rereading
 
 _NO_PRODUCT = "cannot become a product: see hybrid-search attach --check"
 
@@ -76,8 +77,7 @@ class InPlaceEngine(ClusterEngine):
         super().__init__(server, **options)
         self._source, self._config, self._hashes = source, config, hashes
         self._transport = transport
-        self._fields = TheirFields(source.index, config)
-        self.uncountable = self._fields.uncountable
+        self._know(source.index)
 
     def put(self, writes: Sequence[ProductWrite], *, priority: Priority = Priority.LIVE, refresh: bool = False) -> list[WriteResult]:
         raise _theirs()
@@ -102,6 +102,7 @@ class InPlaceEngine(ClusterEngine):
 
     def newest_change(self) -> Any:
         """The largest value of ``follow.field`` now; ``None`` where there is nothing to follow."""
+        self._meet_new_index()
         follow = self._config.follow
         return self._source.newest(follow.field, dated=follow.kind == "date") if follow.field else None
 
@@ -125,8 +126,13 @@ class InPlaceEngine(ClusterEngine):
         add_own_fields(self._transport, index.asked)
         map_fields(self.server)
         self._source = Source(self._transport, index, self._config.source.filter)
-        self._fields = TheirFields(index, self._config)
-        self.uncountable = self._fields.uncountable
+        self._know(index)
+
+    def _know(self, index: SourceIndex) -> None:
+        """Search by the mapping of ``index``."""
+        self._searched = index
+        self._theirs = TheirFields(index, self._config)
+        self.uncountable = self._theirs.uncountable
 
     def _look(self, documents: Sequence[SourceDocument], told: Noticed, priority: Priority) -> None:
         spaces = read_spaces(self.server).fields
@@ -156,11 +162,24 @@ class InPlaceEngine(ClusterEngine):
         told.changed += sum(outcome.result == "updated" for outcome in outcomes.values())
         told.rejected += len(refused)
 
+    def _read_searchable(self, known: Searchable | None) -> Searchable:
+        searchable = super()._read_searchable(known)
+        if searchable is known:
+            return searchable
+        try:
+            with rereading(True):
+                uuid = index_uuid(self._transport, self._searched.asked)
+                if uuid != self._searched.uuid:
+                    self._know(describe(self._transport, self._searched.asked))
+        except (EngineError, NotFoundError):
+            pass  # as where their alias is being moved: by the fields that are known, until the next look
+        return searchable
+
     def _searchable(self) -> Searchable:
-        return replace(super()._searchable(), keyword=self._keyword, fields=self._fields)
+        return replace(super()._searchable(), keyword=self._keyword, fields=self._theirs)
 
     def _keyword(self, leg: KeywordLeg) -> dict[str, Any] | None:
-        return keyword_clause(leg, self._source.index, self._config)
+        return keyword_clause(leg, self._searched, self._config)
 
 
 def attach_in_place(

@@ -268,6 +268,64 @@ def test_a_new_index_behind_their_alias_is_fitted_out_and_refilled(server: Serve
     attached.close()
 
 
+def swap_for(server: Server, alias: str, old: str, new: str) -> None:
+    """As a nightly build ends: the alias moved and the old index deleted."""
+    server.transport.request("POST", "/_aliases", {"actions": [{"remove_index": {"index": old}}, {"add": {"index": new, "alias": alias}}]})
+
+
+def test_the_command_goes_on_with_the_new_index_when_the_old_one_is_deleted(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, alias = server.make(SHOP, count=12, name="one"), f"{server.prefix}-shop"
+    server.transport.request("POST", "/_aliases", {"actions": [{"add": {"index": one, "alias": alias}}]})
+    told = describe(server.transport, alias)
+    path = tmp_path / "attach.toml"
+    path.write_text(attach_file(server.url, told, propose(told, Source(server.transport, told).sample(10))))
+    assert load_config(path).follow.field == "revision"
+    monkeypatch.setenv("HYBRID_SEARCH_INDEX_PREFIX", f"{server.prefix}-ours")
+    rounds: list[float] = []
+
+    def pause(seconds: float) -> None:
+        rounds.append(seconds)
+        if len(rounds) == 1:
+            swap_for(server, alias, one, server.make(SHOP, count=9, name="two"))
+        else:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", pause)
+    done = CliRunner().invoke(app, ["attach", "in-place", "--config", str(path), "--home", str(tmp_path / "home")])
+    assert "12 documents looked at, 12 ledgers written" in done.output
+    assert "9 ledgers written" in done.output, done.output
+
+
+def test_searches_go_by_the_fields_of_the_new_index(server: Server, tmp_path: Path) -> None:
+    """In a process that only searches, as the API: nobody tells it."""
+    attached = Attached(server, 12, tmp_path)
+    one, alias = attached.index, f"{server.prefix}-shop"
+    server.transport.request("POST", "/_aliases", {"actions": [{"add": {"index": one, "alias": alias}}]})
+    attached.engine.close()
+    attached.config = attached.config.model_copy(update={"source": attached.config.source.model_copy(update={"index": alias})})
+    attached.engine = attached.open()
+    api = attached.open()
+    attached.engine.notice()
+    plan = SearchPlan((KeywordLeg("bm25", "bottle", {"title": 1.0}, "1", 100),), filters=(Terms("brand", (Thing(7).maker,)),))
+    api.refresh()
+    assert api.search(plan).legs["bm25"].ids == (doc(7),)
+    body = SHOP.index(server.product)
+    text = {"type": "text", "fields": {"whole": {"type": "keyword"}}}  # no longer found whole under its own name
+    body["mappings"]["properties"]["maker"]["properties"]["name"] = text
+    two = f"{server.prefix}-two"
+    server.transport.request("PUT", f"/{two}", body)
+    server.write(two, SHOP.documents(12))
+    swap_for(server, alias, one, two)
+    attached.engine.notice()
+    attached.engine.refresh()
+    api._known = None  # as a second later
+    assert api.search(plan).legs["bm25"].ids == (doc(7),)
+    api.close()
+    attached.close()
+
+
 def test_an_index_that_cannot_carry_ours_is_refused(server: Server, tmp_path: Path) -> None:
     bodies = {
         "a field of its own": {"properties": {"hybrid": {"type": "boolean"}}},
