@@ -76,7 +76,7 @@ def test_searches_that_wait_for_the_same_news_read_it_once(engine: ClusterEngine
     assert asked_by_searches(engine, 4) == {"_msearch": 4}
 
 
-def test_the_products_of_a_page_are_read_by_what_searches_know(engine: ClusterEngine) -> None:
+def test_products_and_vectors_are_read_for_a_search_by_what_searches_know(engine: ClusterEngine) -> None:
     engine.put([write("a")], refresh=True)
     engine.add_space(TEXT)
     engine.search(PLAN)
@@ -84,7 +84,8 @@ def test_the_products_of_a_page_are_read_by_what_searches_know(engine: ClusterEn
     server.transport = slow = Slow(reached)
     with at_most(5.0):
         (document,) = engine.fetch(["a"])
+        engine.read_vectors(TEXT.key, ["a"])
     assert document is not None
     assert set(document.ledger) == {TEXT.key}
-    assert slow.asked == {"_mget": 1}
+    assert slow.asked == {"_mget": 2}
     server.transport = reached

@@ -108,7 +108,7 @@ class ClusterEngine:
         return vectors.write_vectors(self.server, writes, now=self._now())
 
     def read_vectors(self, space: str, ids: Sequence[str]) -> list[FloatMatrix | None]:
-        return vectors.read_vectors(self.server, space, ids)
+        return vectors.read_vectors(self.server, self._fields(), space, ids)
 
     def save_tower_outputs(self, model: str, outputs: Mapping[str, FloatVector]) -> None:
         towers.save_tower_outputs(self.server, model, outputs)

@@ -10,7 +10,7 @@ import numpy as np
 from hybrid_search.engines.cluster import spaces as space_list
 from hybrid_search.engines.cluster.documents import document_id, read_stored_vectors, storable, stored_vectors
 from hybrid_search.engines.cluster.dropping import rewrite_in
-from hybrid_search.engines.cluster.entries import Change, Ledger, difference, read_ledger, vectors_written
+from hybrid_search.engines.cluster.entries import Change, Ledger, Spaces, difference, read_ledger, vectors_written
 from hybrid_search.engines.cluster.layout import OWN
 from hybrid_search.engines.cluster.server import Server
 from hybrid_search.engines.fitting import require_fit
@@ -56,13 +56,12 @@ def write_vectors(server: Server, writes: Sequence[VectorWrite], *, now: float) 
     return [_result(write, results[number], outcomes[write.product_id].error) for number, write in enumerate(writes)]
 
 
-def read_vectors(server: Server, space: str, ids: Sequence[str]) -> list[FloatMatrix | None]:
-    """``Vectors.read_vectors``."""
-    known = space_list.read_spaces(server)
-    field = known.field_of(space)
-    if field is None:
-        return [None] * len(ids)
-    return _read(server, field, known.fields[field], ids)
+def read_vectors(server: Server, spaces: Spaces, key: str, ids: Sequence[str]) -> list[FloatMatrix | None]:
+    """``Vectors.read_vectors`` of the space ``key`` among ``spaces``."""
+    for field, space in spaces.items():
+        if space.key == key:
+            return _read(server, field, space, ids)
+    return [None] * len(ids)
 
 
 def _read(server: Server, field: str, space: Space, ids: Sequence[str]) -> list[FloatMatrix | None]:
