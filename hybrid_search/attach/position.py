@@ -35,11 +35,12 @@ class Position:
 
 
 class PositionFile:
-    """The file of one foreign index. One process at a time holds it (``hold``)."""
+    """The file of one foreign index, beside the list of its ``rejects``. One process at a time holds both (``hold``)."""
 
     def __init__(self, home: Path, url: str, index: str) -> None:
         name = hashlib.blake2b(f"{url}\0{index}".encode(), digest_size=6).hexdigest()
         self.path = home / "attach" / f"{name}.json"
+        self.rejects = self.path.with_name("rejects.jsonl")
 
     @contextmanager
     def hold(self) -> Iterator[None]:

@@ -13,8 +13,9 @@ from hybrid_search.attach.check import follow_fault
 from hybrid_search.attach.config import DOCUMENT_ID, AttachConfig, FollowTable
 from hybrid_search.attach.position import Position, PositionFile
 from hybrid_search.attach.reading import ProductReader
+from hybrid_search.attach.rejects import RejectList
 from hybrid_search.attach.source import PAGE, Source, SourceDocument
-from hybrid_search.catalog.rows import Accepted, CatalogSummary, Reject
+from hybrid_search.catalog.rows import Accepted, CatalogSummary, Reject, Row
 from hybrid_search.engines.base import Catalog, ProductWrite, scan_all
 from hybrid_search.errors import ConflictError, SettingsError
 from hybrid_search.indexing.parts import ImageHashes, part_hashes
@@ -29,7 +30,10 @@ OnProgress = Callable[[int, int], None]
 
 @dataclass(slots=True)
 class SyncSummary(CatalogSummary):
-    """What one round did. ``kind`` is what it read: ``full`` or ``changes``; ``compared`` whether ids were compared."""
+    """What one round did. ``kind`` is what it read: ``full`` or ``changes``; ``compared`` whether ids were compared.
+
+    ``listed`` documents are in the list of rejects afterwards: of this round, and of earlier ones that nobody mended.
+    """
 
     kind: str = ""
     compared: bool = False
@@ -38,12 +42,11 @@ class SyncSummary(CatalogSummary):
     unchanged: int = 0
     deleted: int = 0
     errors: list[tuple[str, str]] = field(default_factory=list)
-    rejects: list[Reject] = field(default_factory=list)
+    listed: int = 0
     warnings: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
 
-_KEPT_REJECTS = 1_000
 _SKEW = 3_600.0
 """Seconds by which their server's clock may be before ours."""
 
@@ -74,6 +77,7 @@ class Follower:
         self._reader, self._hashes, self._positions, self._now = ProductReader(config), hashes, positions, clock
         self._fault = follow_fault(source.index, config)
         self._id_path, self._reading = config.id_path, config.reading
+        self._rejects = RejectList(positions.rejects)
         self._refused: set[str] = set()
 
     def round(self, *, compare: bool | None = None, full: bool = False, on_progress: OnProgress = lambda done, total: None) -> SyncSummary:
@@ -108,6 +112,7 @@ class Follower:
             self._compare(summary)
             position.compared = self._now()
             self._positions.write(position)
+        summary.listed = len(self._rejects)
         summary.seconds = time.monotonic() - started
         return summary
 
@@ -152,10 +157,6 @@ class Follower:
         rows = [self._reader.read(document) for document in documents]
         for row in rows:
             summary.add(row)
-            if isinstance(row, Reject):
-                self._refused.add(row.id)
-                if len(summary.rejects) < _KEPT_REJECTS:
-                    summary.rejects.append(row)
         products = [row.product for row in rows if isinstance(row, Accepted)]
         for start in range(0, len(products), BATCH):
             writes = [ProductWrite(product, part_hashes(product, self._hashes)) for product in products[start : start + BATCH]]
@@ -168,6 +169,15 @@ class Follower:
                     summary.unchanged += 1
                 else:
                     summary.errors.append((result.id, result.error or result.result))
+        self._list(documents, rows)
+
+    def _list(self, documents: Sequence[SourceDocument], rows: Sequence[Row]) -> None:
+        """Keep the list of rejects; before the position goes on, for a process that dies does not read these again."""
+        refused = [row for row in rows if isinstance(row, Reject)]
+        self._refused.update(row.id for row in refused)
+        self._rejects.add(refused)
+        self._rejects.remove(document.id for document, row in zip(documents, rows, strict=True) if isinstance(row, Accepted))
+        self._rejects.write()
 
     def _compare(self, summary: SyncSummary) -> None:
         """Read what ours has not, then remove what theirs no longer has.
@@ -175,12 +185,14 @@ class Follower:
         All of theirs is read first: a part of it would look like deletions.
         """
         fields = [] if self._id_path == DOCUMENT_ID else [self._id_path]
-        theirs = {self._reader.id_of(document): document.id for documents in self._source.read(fields=fields) for document in documents}
+        ids = {document.id: self._reader.id_of(document) for documents in self._source.read(fields=fields) for document in documents}
+        self._rejects.keep(ids.keys())
+        self._rejects.write()
         ours = {document.id for document in scan_all(self._engine)}
-        missing = [of_document for id_, of_document in theirs.items() if id_ not in ours and of_document not in self._refused]
+        missing = [of_document for of_document, id_ in ids.items() if id_ not in ours and of_document not in self._refused]
         for start in range(0, len(missing), PAGE):
             self._put(self._source.by_ids(missing[start : start + PAGE]), summary, Priority.BACKFILL)
-        gone = sorted(ours - theirs.keys())
+        gone = sorted(ours.difference(ids.values()))
         if gone and len(gone) > self._follow.delete_at_most * len(ours):
             raise ConflictError(
                 f"{len(gone)} of our {len(ours)} products are not in {self._source.index.name!r}: more than follow.delete_at_most "

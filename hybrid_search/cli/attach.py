@@ -116,7 +116,8 @@ def sync(
     A change that does not touch the followed field is not seen: --full reads everything again.
 
     Only reads are sent to the shop's server. Where it stands is kept in the home folder (`attach/`), so that it goes on from there after
-    a stop or a crash. Rejected documents are listed in `attach/rejects.jsonl` there. Exit code 1 when there were some (with --once).
+    a stop or a crash. Documents that cannot become products are listed in `attach/rejects.jsonl` there until they can, or are gone; with --once
+    the exit code is 1 where none could, or a write failed.
 
     Examples:
 
@@ -136,7 +137,8 @@ def sync(
         summary = _follow(configured, attached, ours, intake, once=once, full=full, as_json=json)
     finally:
         ours.close()
-    raise typer.Exit(1 if summary.rejected or summary.errors else 0)
+    nothing_taken = summary.kind == "full" and summary.rejected and not summary.accepted
+    raise typer.Exit(1 if nothing_taken or summary.errors else 0)
 
 
 def _follow(configured: Settings, attached: Any, ours: Engine, intake: Any, *, once: bool, full: bool, as_json: bool) -> SyncSummary:
@@ -146,7 +148,6 @@ def _follow(configured: Settings, attached: Any, ours: Engine, intake: Any, *, o
     from hybrid_search.attach.position import PositionFile
     from hybrid_search.attach.source import Source, describe
     from hybrid_search.attach.sync import Follower
-    from hybrid_search.catalog.rows import RejectsFile
     from hybrid_search.errors import EngineError, NotFoundError
 
     positions = PositionFile(configured.home, attached.source.url, attached.source.index)
@@ -160,9 +161,8 @@ def _follow(configured: Settings, attached: Any, ours: Engine, intake: Any, *, o
                     with progress(f"reading {attached.source.index}", None, quiet=as_json or not once) as advance:
                         summary = follower.round(compare=True if once else None, full=full, on_progress=advance)
                     full = False
-                    with RejectsFile(positions.path.parent / "rejects.jsonl") as rejects:
-                        for reject in summary.rejects:
-                            rejects.write(reject)
+                    if summary.listed and (summary.rejected or summary.compared):
+                        summary.warnings.append(f"{summary.listed} documents cannot become products: see {positions.rejects}.")
                     _say_round(summary, as_json=as_json)
                 except (EngineError, NotFoundError) as err:  # their alias may be gone for a moment
                     if once:
@@ -308,7 +308,7 @@ def _question(plan: ReindexPlan) -> str:
 def _say_round(summary: SyncSummary, *, as_json: bool) -> None:
     if as_json:
         emit(
-            {name: getattr(summary, name) for name in (*_COUNTS, "kind", "compared", "errors", "warnings")}
+            {name: getattr(summary, name) for name in (*_COUNTS, "listed", "kind", "compared", "errors", "warnings")}
             | {"seconds": round(summary.seconds, 3)}
         )
         return

@@ -237,6 +237,44 @@ def test_a_first_reading_goes_on_where_it_was_cut_off(server: Server, tmp_path: 
     assert len(side.titles()) == 1_200
 
 
+def listed(side: Side) -> list[str]:
+    """Ids in the list of rejects."""
+    path = side.home / "attach" / "rejects.jsonl"
+    return [orjson.loads(line)["id"] for line in path.read_bytes().splitlines()] if path.exists() else []
+
+
+def test_rejects_of_a_reading_that_was_cut_off_are_listed(server: Server, tmp_path: Path, closing: list[Side]) -> None:
+    index = server.make(SHOPS["nested"], count=1_200)
+    broken = [(id_, {**body, "offers": [{"amount": -1}]}) for id_, body in map(SHOPS["nested"].document, (3, 900))]
+    server.write(index, broken)
+    side = Side(server, index, tmp_path / "home")
+    closing.append(side)
+    with pytest.raises(EngineUnavailable):
+        side.follower(Breaking(server.transport, 1)).round()
+    assert listed(side) == [broken[0][0]]
+    side.follower().round()
+    assert listed(side) == [broken[0][0], broken[1][0]]
+
+
+def test_a_reject_is_listed_until_it_is_mended_or_gone(server: Server, tmp_path: Path, closing: list[Side]) -> None:
+    index = server.make(SHOPS["magento"])
+    server.write(index, [dated(number, "2026-01-01 00:00:00", price_0_1=-1) for number in (3, 4, 5)])
+    side = Side(server, index, tmp_path / "home")
+    closing.append(side)
+    assert side.follower().round().listed == 3
+    assert side.follower().round(compare=False).rejected == 0  # none of them was read
+    assert listed(side) == ["1003", "1004", "1005"]
+    server.write(index, [dated(4, "2026-05-01 10:00:00")])
+    side.follower().round(compare=False)
+    assert listed(side) == ["1003", "1005"]
+    server.transport.request("DELETE", f"/{index}/_doc/1003", params={"refresh": "true"})
+    side.follower().round(compare=True)
+    assert listed(side) == ["1005"]
+    server.write(index, [dated(5, "2026-05-01 10:00:00")])
+    side.follower().round(compare=False)
+    assert not (side.home / "attach" / "rejects.jsonl").exists()
+
+
 def test_an_index_built_anew_under_an_alias_is_read_anew(server: Server, tmp_path: Path, closing: list[Side]) -> None:
     shop = SHOPS["magento"]
     one = server.make(shop, name="one")
@@ -323,11 +361,12 @@ def test_the_command_follows_once_and_lists_rejects(server: Server, tmp_path: Pa
     Path("attach.toml").write_text(text)
     started = time.monotonic()
     done = runner.invoke(app, ["attach", "sync", "--once", "--home", "home", "--json"])
-    assert done.exit_code == 1, done.output
+    assert done.exit_code == 0, done.output
+    assert f"1 documents cannot become products: see {Path('home/attach/rejects.jsonl')}." in orjson.loads(done.stdout)["warnings"]
     told = orjson.loads(done.stdout)
     assert (told["created"], told["rejected"], told["kind"]) == (COUNT - 1, 1, "full")
     (reject,) = [orjson.loads(line) for line in Path("home/attach/rejects.jsonl").read_bytes().splitlines()]
-    assert (reject["id"], reject["field"]) == (bad_id, "price")
+    assert (reject["id"], reject["field"], "line" in reject) == (bad_id, "price", False)
     assert time.monotonic() - started < 60
 
 
