@@ -1,18 +1,20 @@
 """How a foreign index is searched: words by their analysis in their text fields, filters, facets and sort by their own fields.
 
-Values are theirs as they stand, except for availability, whose words the attach file translates. What no field of theirs can answer
+Values are theirs as they stand, except for availability, whose words the attach file translates, and times, which are ISO 8601. What no field of theirs can answer
 is an error that says why, never an empty answer.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hybrid_search.attach.availability import has_bounds
 from hybrid_search.attach.config import ATTRIBUTE, AttachConfig
+from hybrid_search.attach.exact_values import NOTHING, can_hold, having, is_text, is_time, shown_time
 from hybrid_search.attach.schema import DATE_TYPES, NUMBER_TYPES, TEXT_TYPES, SourceField
 from hybrid_search.attach.source import SourceIndex
+from hybrid_search.catalog.values import availability, availability_spellings
 from hybrid_search.engines import analysis
 from hybrid_search.engines.cluster.fields import EVERYTHING, Clause, Fields, escaped
 from hybrid_search.engines.cluster.layout import OWN
@@ -22,7 +24,8 @@ from hybrid_search.errors import QueryError
 from hybrid_search.schema import CATEGORY_FIELD, KEYWORD_FIELDS, NUMERIC_FIELDS, TEXT_FIELDS, require_keyword, require_numeric
 from hybrid_search.types import KeywordLeg
 
-_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+LONGEST_REGEX = 1_000
+"""Characters of a regular expression that servers take where ``index.max_regex_length`` says nothing else."""
 _NOWHERE = f"{OWN}.popularity"
 """A field that no document has."""
 _AVAILABLE = "in_stock"
@@ -44,22 +47,43 @@ class TheirFields(Fields):
         if field == "id":
             return {"terms": {"id": list(values)}}
         told = self._keyword(field)
-        if field != "availability":
-            return {"terms": {told.exact: [value for value in values if _can_hold(told, value)]}}
-        clause = {"terms": {told.exact: [theirs for theirs, ours in self._config.availability.items() if ours in values]}}
-        untold = {"bool": {"must_not": [{"exists": {"field": told.exact}}]}}
-        return {"bool": {"should": [clause, untold]}} if _AVAILABLE in values else clause
+        return self._availability(told, values) if field == "availability" else having(told, values)
+
+    def _availability(self, told: SourceField, values: Sequence[str]) -> Clause:
+        """By the table, then by the words that make a product so (``catalog.values``); a value that is none of ours stands for itself."""
+        table = self._config.availability
+        given = [theirs for theirs, ours in table.items() if ours in values]
+        spellings = [spelling for value in values for spelling in availability_spellings(value) if spelling not in table]
+        itself = [value for value in values if not availability_spellings(value)]
+        clauses = [having(told, [*given, *itself, *spellings])]
+        if is_text(told) and spellings:
+            written: list[Clause] = [{"regexp": {told.exact: {"value": _written(one), "case_insensitive": True}}} for one in spellings]
+            clauses.append({"bool": {"should": written, "must_not": [having(told, list(table))]}})
+        if _AVAILABLE in values:
+            clauses.append({"bool": {"must_not": [{"exists": {"field": told.exact}}]}})
+        return {"bool": {"should": clauses}}
 
     def below(self, path: Sequence[str]) -> Clause:
-        exact = self._keyword(CATEGORY_FIELD).exact
+        told = self._keyword(CATEGORY_FIELD)
         separator = self._config.separators.get(CATEGORY_FIELD, "").strip()
         if not separator:  # each level is a value of its own
-            return {"bool": {"filter": [{"term": {exact: level}} for level in path]}}
+            return {"bool": {"filter": [having(told, [level]) for level in path]}}
+        if not is_text(told):
+            return having(told, path) if len(path) == 1 else NOTHING
         between = f" *{escaped(separator)} *"
-        return {"regexp": {exact: {"value": f" *{between.join(map(escaped, path))}( *{escaped(separator)}.*)? *"}}}
+        written = f" *{between.join(map(escaped, path))}( *{escaped(separator)}.*)? *"
+        longest = int(self._index.settings.get("index.max_regex_length", LONGEST_REGEX))
+        if len(written) > longest:
+            raise QueryError(
+                f"A category path of {len(written)} characters, as it is searched for, is too long for the index {self._index.name!r}.",
+                field=CATEGORY_FIELD,
+                value=" > ".join(path)[:80],
+                remedy=f"Shorten it: {longest} are allowed.",
+            )
+        return {"regexp": {told.exact: {"value": written}}}
 
     def exists(self, field: str) -> Clause:
-        if field == "id":
+        if field in ("id", "availability"):  # who tells nothing is available
             return EVERYTHING
         return {"exists": {"field": self._number(field).exact if field in NUMERIC_FIELDS else self._keyword(field).exact}}
 
@@ -77,7 +101,11 @@ class TheirFields(Fields):
         return [{_NOWHERE: {"order": "desc", "missing": 0, "unmapped_type": "double"}}]  # all alike
 
     def counted(self, field: str) -> Clause:
-        return {"field": "id" if field == "id" else self._keyword(field).exact}
+        if field == "id":
+            return {"field": "id"}
+        told = self._keyword(field)
+        available = self._word_for_available(told) if field == "availability" else None
+        return {"field": told.exact} | ({} if available is None else {"missing": available})
 
     def counted_ranges(self, field: str) -> Clause:
         return {"field": self._number(field).exact}
@@ -89,13 +117,24 @@ class TheirFields(Fields):
 
     def shown(self, field: str, bucket: Mapping[str, Any]) -> str:
         value = str(bucket.get("key_as_string", bucket["key"]))
-        return self._config.availability.get(value, value) if field == "availability" else value
+        if field == "availability":
+            return str(self._config.availability.get(value) or availability(value))
+        if field != "id" and is_time(self._keyword(field)):
+            return shown_time(bucket["key"]) or value
+        return value
 
     def has_levels(self, field: str) -> bool:
         return False
 
-    def merges(self, field: str) -> int:
-        return len(self._config.availability) if field == "availability" else 0
+    def merges(self, field: str) -> bool:
+        return field == "availability"
+
+    def _word_for_available(self, told: SourceField) -> str | None:
+        """What documents that tell nothing are counted under; ``None`` where no value of the field means it."""
+        table = self._config.availability
+        words = [theirs for theirs, ours in table.items() if ours == _AVAILABLE]
+        words += [spelling for spelling in availability_spellings(_AVAILABLE) if spelling not in table]
+        return next((word for word in words if can_hold(told, word)), None)
 
     def _keyword(self, field: str) -> SourceField:
         return self._require(require_keyword(field))
@@ -142,14 +181,15 @@ class TheirFields(Fields):
             return f"values of {told.path!r} are cut by separators.{field}"
         elif field == "availability" and not config.availability:
             return "the table [availability] of the attach file does not tell which of their values is which"
+        elif field == "availability" and has_bounds(config.availability):
+            return f"the table [availability] of the attach file tells bounds of the number {told.path!r}, not values"
         return told
 
 
-def _can_hold(told: SourceField, value: str) -> bool:
-    """Whether a field of that type can be asked for ``value``; servers refuse the whole search otherwise."""
-    if told.exact != told.path or told.type not in NUMBER_TYPES | {"boolean"}:
-        return True
-    return value in ("true", "false") if told.type == "boolean" else _NUMBER.fullmatch(value) is not None
+def _written(spelling: str) -> str:
+    """A regular expression of Lucene for all that ``catalog.values.availability`` reads as ``spelling``."""
+    between = "[^a-zA-Z0-9]*"
+    return f"(https?://schema\\.org/)?{between}{between.join(spelling)}{between}"
 
 
 def keyword_clause(leg: KeywordLeg, index: SourceIndex, config: AttachConfig) -> Clause | None:

@@ -7,7 +7,9 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["text", "word", "number", "count", "date", "image", "availability", "gtin", "language", "currency", "category", "id"]
+Kind = Literal[
+    "text", "word", "number", "count", "date", "image", "availability", "stock", "gtin", "language", "currency", "category", "id"
+]
 """What the values of a field must look like."""
 
 COMMON, MAGENTO, ELASTICSUITE, WOO = "common", "Magento", "ElasticSuite (Magento)", "WooCommerce with ElasticPress"
@@ -49,12 +51,16 @@ def _option(*names: str) -> tuple[NamePattern, ...]:
 
 @dataclass(frozen=True, slots=True)
 class TargetNames:
-    """Names for one product field; ``several`` says how many source fields may fill it, ``never_in`` inside which objects none is."""
+    """Names for one product field; ``several`` says how many source fields may fill it, ``never_in`` inside which objects none is.
+
+    ``stock`` are names of numbers that tell how many there are.
+    """
 
     kind: Kind
     patterns: tuple[NamePattern, ...]
     several: int = 1
     never_in: frozenset[str] = frozenset()
+    stock: tuple[NamePattern, ...] = ()
 
 
 _NAME = "name|title|label|nom|titre|libelle|nome|titolo|nombre|titulo|titel|bezeichnung"
@@ -170,6 +176,11 @@ TARGETS: dict[str, TargetNames] = {
             _path(0.8, COMMON, r"(stock|inventory|offer|offers)\.(status|available|availability|in_stock)"),
             _common(0.6, "quantity_and_stock_status stock sold_out"),
         ),
+        stock=(
+            _path(0.75, COMMON, r"(stock|inventory|lager)\.(qty|quantity|on_hand|available|amount|bestand|menge)"),
+            _common(0.75, "stock stock_qty stock_quantity stock_level qty qty_available quantity_available inventory_quantity on_hand"),
+            _common(0.75, "bestand lagerstand lagerbestand lagermenge quantite_stock stock_disponible giacenza giacenze existencias"),
+        ),
     ),
     "rating": TargetNames(
         "number",
@@ -178,6 +189,7 @@ TARGETS: dict[str, TargetNames] = {
             _woo(0.8, "_wc_average_rating", "value|raw"),
             _path(0.95, COMMON, r"(ratings|rating|reviews|review)\.(average|avg|value|mean|score|summary)"),
             _common(0.95, "rating average_rating rating_average avg_rating rating_value rating_summary stars star_rating"),
+            _common(0.9, "bewertung durchschnittsbewertung sterne note_moyenne valutazione valoracion"),
             _common(0.6, "review_score score"),
         ),
     ),
@@ -188,6 +200,7 @@ TARGETS: dict[str, TargetNames] = {
             _woo(0.8, "_wc_review_count", "value|raw"),
             _path(0.95, COMMON, r"(ratings|rating|reviews|review)\.(count|total|number)"),
             _common(0.95, "rating_count ratings_count review_count reviews_count num_reviews number_of_reviews"),
+            _common(0.9, "anzahl_bewertungen bewertungsanzahl bewertungen nombre_avis nb_avis numero_recensioni"),
         ),
     ),
     "gtin": TargetNames("gtin", (_common(0.95, "gtin ean ean13 upc gtin13 gtin14 isbn barcode"), _woo(0.95, "_global_unique_id"))),

@@ -10,8 +10,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hybrid_search.attach.availability import STOCK_NUMBER
 from hybrid_search.attach.config import ATTRIBUTE, DOCUMENT_ID, AttributePair, CategoryTree
-from hybrid_search.attach.names import ATTRIBUTES, NO_ATTRIBUTES, PAIR_NAMES, PAIR_VALUES, SEQUENCES, TARGETS, TargetNames, match, normal
+from hybrid_search.attach.names import (
+    ATTRIBUTES,
+    NO_ATTRIBUTES,
+    PAIR_NAMES,
+    PAIR_VALUES,
+    SEQUENCES,
+    TARGETS,
+    Kind,
+    NamePattern,
+    TargetNames,
+    match,
+    normal,
+)
 from hybrid_search.attach.paths import as_text, leaves, values_at
 from hybrid_search.attach.schema import DATE_TYPES, NUMBER_TYPES, TEXT_TYPES, VECTOR_TYPES, SourceField
 from hybrid_search.attach.source import SourceDocument, SourceIndex
@@ -22,6 +35,8 @@ LEAST = 0.3
 """Confidence below which nothing is proposed."""
 SURE = 0.5
 """Confidence from which a second field joins the first one."""
+FOLLOWED = 0.9
+"""Share of the documents that must hold a field for it to be followed."""
 MOST_ATTRIBUTES = 60
 PAGE_OF_NAMES = 5_000
 """Fields looked at, at most; the first ones in path order."""
@@ -92,7 +107,11 @@ def propose(index: SourceIndex, sample: Sequence[SourceDocument]) -> Proposal:
         )
     made.fields["id"] = [_id(seen, sample)]
     guesses = sorted(
-        ((guess, target) for target, names in TARGETS.items() for guess in _guesses(seen, names)),
+        (
+            (guess, target)
+            for target, names in TARGETS.items()
+            for guess in (*_guesses(seen, names, names.kind, names.patterns), *_guesses(seen, names, "stock", names.stock))
+        ),
         key=lambda pair: (-pair[0].confidence, pair[0].path.count("."), pair[0].path, pair[1]),
     )
     taken = _pairs(seen, made)
@@ -112,19 +131,19 @@ def propose(index: SourceIndex, sample: Sequence[SourceDocument]) -> Proposal:
     return made
 
 
-def _guesses(seen: _Seen, names: TargetNames) -> list[Guess]:
+def _guesses(seen: _Seen, names: TargetNames, kind: Kind, patterns: tuple[NamePattern, ...]) -> list[Guess]:
     found: dict[str, Guess] = {}
     for path, told in seen.fields.items():
-        matched = match(names.patterns, path, names.never_in)
+        matched = match(patterns, path, names.never_in)
         if matched is None:
             continue
         named, sure, _ = matched
         values = seen.values.get(path, [])
-        fitting = share_fitting(names.kind, values)
-        confidence = sure * (1.0 if fits_type(names.kind, told.type) else 0.3)
+        fitting = share_fitting(kind, values)
+        confidence = sure * (1.0 if fits_type(kind, told.type) else 0.3)
         coverage = seen.documents[path] / seen.size if seen.size else 0.0
         confidence *= fitting * (0.7 + 0.3 * coverage) if values else 0.3
-        if names.kind == "category" and normal(path).startswith("name_category_"):
+        if kind == "category" and normal(path).startswith("name_category_"):
             path = path[: len("name_category_")] + "*"
         dialect = f"the name is {named.dialect}'s" if named.dialect != "common" else "a common name for it"
         held = f"{seen.documents[told.path]} of {seen.size} sampled hold it" if values else "no sampled document holds it"
@@ -212,6 +231,9 @@ def _details(seen: _Seen, made: Proposal) -> None:
                     made.category_tree = made.category_tree or CategoryTree(id=f"{parent}.{own}", parent=f"{parent}.{above}")
     states = {as_text(value): availability(value) for value in values("availability")}
     made.availability = {theirs: str(ours) for theirs, ours in sorted(states.items()) if ours in STATES}
+    stocked = made.fields.get("availability")
+    if stocked and match(TARGETS["availability"].stock, stocked[0].path) and share_fitting("stock", values("availability")):
+        made.availability = dict(STOCK_NUMBER)
     ratings = [float(value) for value in values("rating") if share_fitting("number", [value])]
     if ratings and max(ratings) > 5:
         made.scales["rating"] = 0.5 if max(ratings) <= 10 else 0.05
@@ -248,25 +270,26 @@ def _follow(index: SourceIndex, seen: _Seen, made: Proposal) -> None:
     dated = [*made.fields.get("updated", ()), *made.runners_up.get("updated", ())]
     for guess in sorted(dated, key=lambda g: (-g.confidence, g.path)):
         told = seen.fields.get(guess.path)
-        if told is not None and not told.nested and told.type in DATE_TYPES | NUMBER_TYPES and seen.documents[guess.path] == seen.size:
+        if told is not None and not told.nested and told.type in DATE_TYPES | NUMBER_TYPES and _nearly_all(seen, guess.path):
             made.follow = guess
+            if without := seen.size - seen.documents[guess.path]:
+                made.notes.append(f"{without} of {seen.size} sampled have no {guess.path}: documents without it are read at each look.")
             made.follow_kind = "date" if told.type in DATE_TYPES else "number"
             made.follow_overlap = 120.0 if told.type in DATE_TYPES else 120.0 * _per_second(seen.values.get(guess.path, []))
             return
     for path, told in seen.fields.items():
-        if (
-            told.type in NUMBER_TYPES
-            and not told.nested
-            and SEQUENCES.fullmatch(normal(path))
-            and seen.size
-            and seen.documents[path] == seen.size
-        ):
+        if told.type in NUMBER_TYPES and not told.nested and SEQUENCES.fullmatch(normal(path)) and _nearly_all(seen, path):
             made.follow = Guess(path, 0.6, "a number that seems to grow with every change")
             made.follow_kind, made.follow_overlap = "number", 1_000.0
             return
     made.notes.append(
         "No time or number of the last change was found: changes are found by reading everything, or come by POST /v1/changes."
     )
+
+
+def _nearly_all(seen: _Seen, path: str) -> bool:
+    """Whether few documents lack the field: each of those is read at each look."""
+    return seen.size > 0 and seen.documents[path] >= FOLLOWED * seen.size
 
 
 def _per_second(values: Sequence[Any]) -> float:

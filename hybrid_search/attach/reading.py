@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from hybrid_search.attach.availability import state_of
 from hybrid_search.attach.config import ATTRIBUTE, DOCUMENT_ID, AttachConfig
-from hybrid_search.attach.paths import as_text, values_at
+from hybrid_search.attach.paths import values_at
 from hybrid_search.attach.source import SourceDocument
 from hybrid_search.catalog.convert import Converter, UnusableValue
 from hybrid_search.catalog.faults import faults_of
@@ -95,7 +96,7 @@ class ProductReader:
                 if target in self._config.scales:
                     value = _scaled(value, self._config.scales[target])
                 if target == "availability":
-                    value = self._config.availability.get(as_text(value), value)
+                    value = state_of(self._config.availability, value)
                 if target == "category" and self._config.category_tree:
                     value = self._branch(document.source, path)
                 record[_column(target, path)] = value

@@ -52,7 +52,11 @@ def attach_file(url: str, index: SourceIndex, proposal: Proposal) -> str:
     lines += _table("separators", proposal.separators, "between the values of one text")
     lines += _table("scales", proposal.scales, "factor on a number, as in 0.05 for a rating of 0 to 100")
     lines += _table("absent", proposal.absent, "values that mean nothing")
-    lines += _table("availability", proposal.availability, "their value = in_stock, out_of_stock, preorder or backorder")
+    lines += _table(
+        "availability",
+        proposal.availability,
+        'their value, or a bound of a number as ">0", = in_stock, out_of_stock, preorder or backorder',
+    )
     lines += ["", "[constants]  # what a document leaves empty", '# currency = "USD"']
     lines += _follow(proposal)
     return "\n".join(lines) + "\n"

@@ -13,8 +13,10 @@ from typer.testing import CliRunner
 from hybrid_search.attach.check import check_attach
 from hybrid_search.attach.config import load_config
 from hybrid_search.attach.propose import propose
+from hybrid_search.attach.reading import ProductReader
 from hybrid_search.attach.source import Source, SourceIndex, describe
 from hybrid_search.attach.writing import attach_file
+from hybrid_search.catalog.rows import Accepted
 from hybrid_search.cli.main import app
 from hybrid_search.errors import EngineError, NotFoundError
 from tests.attach.conftest import Server
@@ -257,3 +259,46 @@ def test_a_long_read_has_every_document_once_and_leaves_nothing_open(server: Ser
     assert sum(map(len, pages)) == COUNT
     assert len({document.id for page in pages for document in page}) == COUNT
     assert server.transport.request("GET", f"/{index}/_stats/search").body["_all"]["total"]["search"]["open_contexts"] == 0
+
+
+def stocked(number: int) -> tuple[str, dict[str, Any]]:
+    """A hand-made shop that tells how many there are, and of one document not when it changed."""
+    it = Thing(number)
+    body = {"titel": it.title, "preis": it.price, "lagerstand": number % 3 - 1, "bewertung": 3.5, "geaendert_am": "2026-03-01T10:00:00Z"}
+    return str(number), {key: value for key, value in body.items() if (key, number) != ("geaendert_am", 7)}
+
+
+STOCKED = Shop("stocked", stocked)
+
+
+def make_stocked(server: Server) -> str:
+    index = f"{server.prefix}-stocked"
+    kinds = {"titel": "text", "preis": "double", "lagerstand": "integer", "bewertung": "float", "geaendert_am": "date"}
+    mapping = {"properties": {name: {"type": kind} for name, kind in kinds.items()}}
+    server.transport.request("PUT", f"/{index}", {"mappings": mapping})
+    server.write(index, STOCKED.documents(60))
+    return index
+
+
+def test_a_stock_number_tells_the_availability(server: Server, tmp_path: Path) -> None:
+    index = make_stocked(server)
+    told = describe(server.transport, index)
+    source = Source(server.transport, told)
+    made = propose(told, source.sample(200))
+    assert [guess.path for guess in made.fields["availability"]] == ["lagerstand"]
+    assert [guess.path for guess in made.fields["rating"]] == ["bewertung"]
+    path = tmp_path / "attach.toml"
+    path.write_text(attach_file(server.url, told, made))
+    config = load_config(path)
+    assert config.availability == {">0": "in_stock", "<=0": "out_of_stock"}
+    assert check_attach(source, config).summary.rejected == 0
+    reader = ProductReader(config)
+    states = [row.product.availability for row in map(reader.read, source.sample(60)) if isinstance(row, Accepted)]
+    assert [states.count("in_stock"), states.count("out_of_stock")] == [20, 40]  # one of three has one, the others none or less
+
+
+def test_a_field_that_one_document_lacks_is_followed(server: Server) -> None:
+    told = describe(server.transport, make_stocked(server))
+    made = propose(told, Source(server.transport, told).sample(200))
+    assert made.follow is not None and made.follow.path == "geaendert_am"
+    assert [note for note in made.notes if note.startswith("1 of 60 sampled have no geaendert_am")]
