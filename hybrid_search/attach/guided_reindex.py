@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from hybrid_search.attach.copy_mark import mark_of, marked
 from hybrid_search.attach.index_copy import NOT_PROCESSED, IndexCopy, Progress, mapping_of
-from hybrid_search.attach.reindex_plan import ReindexPlan
+from hybrid_search.attach.reindex_plan import ReindexPlan, copy_name
 from hybrid_search.attach.source import Source, describe, index_path
 from hybrid_search.engines.cluster.copying import count, end_copies
 from hybrid_search.engines.cluster.indices import EXISTS
@@ -87,23 +88,54 @@ def go_back(transport: Transport, index: str, old: str) -> None:
 
     Raises:
         NotFoundError: there is no index ``old``.
-        ConflictError: ``index`` is no alias, or stands for ``old`` already.
+        ConflictError: ``index`` is no alias, stands for ``old`` already, or for no copy of ``old`` that we made.
     """
     current = describe(transport, index)
     if current.name in (index, old):
         state = f"stands for {old!r} already" if current.name == old else "is an index of its own"
         raise ConflictError(f"{index!r} {state}.", field="--back", value=old, remedy="There is nothing to move.")
-    describe(transport, old)
+    kept, mark = describe(transport, old), mark_of(transport, current.name)
+    if mark is None or (mark.of, mark.uuid) != (kept.name, kept.uuid):
+        told = "no copy that attach reindex made" if mark is None else f"a copy of {mark.of!r} (uuid {mark.uuid})"
+        raise ConflictError(
+            f"{index!r} stands for {current.name!r}, which is {told}, not of {old!r} as it is now: nothing was moved.",
+            field="--back",
+            value=old,
+            remedy=f"Name {mark.of!r}." if mark and mark.of != kept.name else "Move the alias by hand (POST /_aliases) if that is meant.",
+        )
     aliases = _aliases_of(transport, current.name)
     transport.request("PUT", f"{index_path(old)}/_settings", {"index.blocks.write": None})
     _point(transport, old, _moves(current.name, old, aliases), list(aliases))
 
 
+def discard_unfinished(transport: Transport, index: str, name: str = "") -> bool:
+    """Remove what a reindex that was killed left of a copy of ``index``, as it would have been called; whether there was something.
+
+    Raises ``ConflictError`` where what has that name is no unfinished copy of ours.
+    """
+    old = describe(transport, index)
+    new = name or copy_name(old)
+    if not transport.request("HEAD", index_path(new), ignore=(404,)).ok:
+        return False
+    mark = mark_of(transport, new)
+    if mark is None or mark.finished or mark.uuid != old.uuid:
+        raise ConflictError(
+            f"{new!r} is no unfinished copy of {old.name!r}.",
+            field="--restart",
+            value=new,
+            remedy="Give another --name, or delete it yourself.",
+        )
+    end_copies(transport, new)  # it would make the index anew
+    transport.request("DELETE", index_path(new), ignore=(404,))
+    return True
+
+
 def _make(transport: Transport, plan: ReindexPlan) -> None:
     path = index_path(plan.new)
-    transport.request("PUT", path, {"settings": {**plan.settings, **_UNSEARCHED, **NOT_PROCESSED}, "mappings": plan.mapping})
+    mapping = marked(plan.mapping, plan.old)
+    transport.request("PUT", path, {"settings": {**plan.settings, **_UNSEARCHED, **NOT_PROCESSED}, "mappings": mapping})
     told = transport.request("GET", path).body[plan.new]
-    if told["mappings"] != plan.mapping or told["aliases"]:
+    if told["mappings"] != mapping or told["aliases"]:
         raise EngineError(
             f"A template of yours adds to the mapping or the aliases of an index named {plan.new!r}: it would not be a copy.",
             field="--name",
@@ -127,6 +159,8 @@ def _finish(transport: Transport, plan: ReindexPlan, copy: IndexCopy) -> tuple[i
     copy.remove_last_deleted()
     compared = _compare(transport, plan)
     _put_back(transport, plan, NOT_PROCESSED)
+    theirs = mapping_of(transport, plan.new).get("_meta", {})
+    transport.request("PUT", f"{index_path(plan.new)}/_mapping", marked({"_meta": theirs}, plan.old, finished=True))
     return compared
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any
 
+from hybrid_search.attach.copy_mark import marked, unmarked
 from hybrid_search.attach.source import Source, SourceDocument, SourceIndex, describe, index_path
 from hybrid_search.engines.cluster.copying import POLL, Reached, changed_sources, changes_between, count, run_copy, shard_changes
 from hybrid_search.engines.cluster.reindexing import PASSES, SMALL
@@ -102,7 +103,7 @@ class IndexCopy:
         """Fields that were mapped since, before a document brings them in another type."""
         theirs, ours = (mapping_of(self._transport, index) for index in (self._old.name, self._new))
         if theirs != ours:
-            self._transport.request("PUT", f"{index_path(self._new)}/_mapping", theirs)
+            self._transport.request("PUT", f"{index_path(self._new)}/_mapping", marked(theirs, self._old))
 
     def _copy(self, source: Mapping[str, Any], progress: Progress) -> int:
         """Copy what ``source`` finds in the old index; returns how many documents the copy has in a higher version."""
@@ -169,9 +170,8 @@ class IndexCopy:
 
 
 def mapping_of(transport: Transport, index: str) -> Mapping[str, Any]:
-    """The mapping as the server tells it."""
-    mapping: Mapping[str, Any] = transport.request("GET", f"{index_path(index)}/_mapping").body[index]["mappings"]
-    return mapping
+    """The mapping as the server tells it, without our mark."""
+    return unmarked(transport.request("GET", f"{index_path(index)}/_mapping").body[index]["mappings"])
 
 
 def _spans(pages: Iterator[list[SourceDocument]]) -> Iterator[_Span]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from hybrid_search.attach.copy_mark import mark_of
 from hybrid_search.attach.source import SourceIndex, describe, index_path
 from hybrid_search.engines.cluster.indices import greet
 from hybrid_search.engines.cluster.reindexing import index_bytes, require_space
@@ -60,8 +61,16 @@ def plan_reindex(transport: Transport, index: str, *, name: str = "", replace: b
         raise SettingsError(
             f"{index!r} is an alias: it is moved.", field="--replace", value=index, remedy="Leave --replace out: nothing need be deleted."
         )
-    new = name or f"{old.name}-knn"
+    new = name or copy_name(old)
     if transport.request("HEAD", index_path(new), ignore=(404,)).ok:
+        mark = mark_of(transport, new)
+        if mark is not None and mark.uuid == old.uuid and not mark.finished:
+            raise ConflictError(
+                f"{new!r} is an unfinished copy of {old.name!r}: another attach reindex makes it, or was killed while it did.",
+                field="--name",
+                value=new,
+                remedy="If none is running, say --restart: it removes this copy and begins anew. Or give another --name.",
+            )
         raise ConflictError(
             f"There is an index or alias {new!r} already.",
             field="--name",
@@ -82,6 +91,11 @@ def plan_reindex(transport: Transport, index: str, *, name: str = "", replace: b
     needed = index_bytes(transport, old.name) * (1 + int(settings.get("index.number_of_replicas", 1)))
     require_space(transport, needed)
     return ReindexPlan(old, new, settings, told["mappings"], told["aliases"], replace, needed)
+
+
+def copy_name(old: SourceIndex) -> str:
+    """What a copy is called that nobody gave a name."""
+    return f"{old.name}-knn"
 
 
 def _require_copyable(old: SourceIndex) -> None:

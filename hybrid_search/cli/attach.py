@@ -235,6 +235,7 @@ def reindex(
     replace: Annotated[
         bool, typer.Option("--replace", help="Where the file names an index, no alias: delete it, and make its name an alias of the copy.")
     ] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Remove the unfinished copy that a killed run left, and begin anew.")] = False,
     back: Annotated[
         str, typer.Option("--back", help="Let the alias stand for this kept index again; writes since then are not in it.")
     ] = "",
@@ -256,7 +257,7 @@ def reindex(
 
     from hybrid_search.attach.config import load_config
     from hybrid_search.attach.connect import open_source
-    from hybrid_search.attach.guided_reindex import go_back, run_reindex
+    from hybrid_search.attach.guided_reindex import discard_unfinished, go_back, run_reindex
     from hybrid_search.attach.reindex_plan import plan_reindex
 
     attached = load_config(config)
@@ -268,6 +269,9 @@ def reindex(
             go_back(transport, asked, back)
             say(f"{plain(asked)} stands for [bold]{plain(back)}[/bold] again.")
             return
+        if restart:
+            confirm(f"Remove the unfinished copy of {asked}? No other attach reindex of it may be running.", yes=yes, json=json)
+            discard_unfinished(transport, asked, name)
         plan = plan_reindex(transport, asked, name=name, replace=replace)
         confirm(_question(plan), yes=yes, json=json)
         with progress(f"copying {plan.old.name}", plan.old.documents, quiet=json) as advance:

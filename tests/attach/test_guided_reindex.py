@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from hybrid_search.attach import index_copy
 from hybrid_search.attach.check import in_place
-from hybrid_search.attach.guided_reindex import run_reindex
+from hybrid_search.attach.copy_mark import CopyMark, mark_of, unmarked
+from hybrid_search.attach.guided_reindex import _make, discard_unfinished, go_back, run_reindex
 from hybrid_search.attach.reindex_plan import plan_reindex
 from hybrid_search.attach.source import describe
 from hybrid_search.cli.main import app
@@ -73,7 +74,7 @@ def test_an_alias_is_moved_to_a_copy_that_can_hold_vectors_and_back(server: Serv
     assert (done["new"], done["documents"], done["compared"], done["moved"]) == (new, COUNT, COUNT, [alias, other])
     assert documents(server, new) == before
     copy = server.transport.request("GET", f"/{new}").body[new]
-    assert copy["mappings"] == told["mappings"]
+    assert unmarked(copy["mappings"]) == told["mappings"]
     assert copy["aliases"] == told["aliases"]
     assert not server.transport.request("GET", f"/{index}").body[index]["aliases"]
     made_by_the_server = {"uuid", "creation_date", "provided_name", "version"}
@@ -89,6 +90,50 @@ def test_an_alias_is_moved_to_a_copy_that_can_hold_vectors_and_back(server: Serv
     assert describe(server.transport, alias).name == describe(server.transport, other).name == index
     server.write(alias, [MAGENTO.document(4)])
     assert documents(server, index)["1004"][0] == before["1004"][0] + 1
+
+
+@on_opensearch
+def test_the_way_back_is_only_to_the_index_that_was_copied(server: Server, tmp_path: Path) -> None:
+    index, other = server.make(MAGENTO), server.make(MAGENTO, name="other", count=1)
+    alias = alias_of(server, index)
+    path = attach_file(server, alias, tmp_path)
+    with pytest.raises(ConflictError, match="no copy that attach reindex made"):
+        go_back(server.transport, alias, other)
+    command("--config", path)
+    refused = CliRunner().invoke(app, ["attach", "reindex", "--yes", "--config", str(path), "--back", other])
+    assert isinstance(refused.exception, ConflictError) and f"a copy of '{index}'" in str(refused.exception)
+    assert describe(server.transport, alias).name == f"{index}-knn"
+    server.transport.request("DELETE", f"/{index}")
+    server.make(MAGENTO, count=1)  # by the same name
+    with pytest.raises(ConflictError, match="as it is now"):
+        go_back(server.transport, alias, index)
+    assert describe(server.transport, alias).name == f"{index}-knn"
+
+
+@on_opensearch
+def test_a_copy_that_a_killed_run_left_is_named_and_removed_when_asked(server: Server, tmp_path: Path) -> None:
+    index = server.make(MAGENTO, count=5)
+    alias = alias_of(server, index)
+    path = attach_file(server, alias, tmp_path)
+    _make(server.transport, plan_reindex(server.transport, alias))  # as far as it had come
+    again = CliRunner().invoke(app, ["attach", "reindex", "--yes", "--config", str(path)])
+    assert isinstance(again.exception, ConflictError) and "unfinished copy" in str(again.exception) and "--restart" in str(again.exception)
+    command("--config", path, "--restart")
+    assert describe(server.transport, alias).name == f"{index}-knn"
+    command("--config", path, "--back", index)
+    with pytest.raises(ConflictError, match="no unfinished copy"):  # a finished one is not removed
+        discard_unfinished(server.transport, alias)
+    assert describe(server.transport, f"{index}-knn").documents == 5
+
+
+@on_opensearch
+def test_a_mapping_with_notes_of_theirs_keeps_them(server: Server) -> None:
+    index = server.make(MAGENTO, count=5)
+    server.transport.request("PUT", f"/{index}/_mapping", {"_meta": {"owner": "shop"}})
+    done = run_reindex(server.transport, plan_reindex(server.transport, alias_of(server, index)))
+    mapping = server.transport.request("GET", f"/{done.new}/_mapping").body[done.new]["mappings"]
+    assert unmarked(mapping)["_meta"] == {"owner": "shop"}
+    assert mark_of(server.transport, done.new) == CopyMark(index, describe(server.transport, index).uuid, True)
 
 
 @on_opensearch
@@ -394,7 +439,7 @@ def test_aliases_and_fields_that_change_during_the_copy_come_along(server: Serve
 
     done = run_reindex(Meanwhile(server.transport, {"/_block/write": change}), plan)
     told = server.transport.request("GET", f"/{server.prefix}-*").body
-    assert told[done.new]["mappings"] == told[index]["mappings"]
+    assert unmarked(told[done.new]["mappings"]) == told[index]["mappings"]
     assert told[done.new]["mappings"]["properties"]["later"] == {"type": "keyword"}
     assert told[done.new]["aliases"] == {alias: {}, added: {"index_routing": "a", "search_routing": "a"}}
     assert told[index]["aliases"] == {}
