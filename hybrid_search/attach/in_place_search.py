@@ -16,6 +16,7 @@ from hybrid_search.attach.schema import DATE_TYPES, NUMBER_TYPES, TEXT_TYPES, So
 from hybrid_search.attach.source import SourceIndex
 from hybrid_search.catalog.values import availability, availability_spellings
 from hybrid_search.engines import analysis
+from hybrid_search.engines.cluster.documents import DEFAULTS
 from hybrid_search.engines.cluster.fields import EVERYTHING, Clause, Fields, escaped
 from hybrid_search.engines.cluster.layout import OWN
 from hybrid_search.engines.cluster.legs import MOST_CLAUSES
@@ -28,8 +29,6 @@ LONGEST_REGEX = 1_000
 """Characters of a regular expression that servers take where ``index.max_regex_length`` says nothing else."""
 _NOWHERE = f"{OWN}.popularity"
 """A field that no document has."""
-_AVAILABLE = "in_stock"
-"""What a product is whose document does not tell."""
 
 
 class TheirFields(Fields):
@@ -37,6 +36,9 @@ class TheirFields(Fields):
 
     def __init__(self, index: SourceIndex, config: AttachConfig) -> None:
         self._index, self._config = index, config
+        self._untold = availability(
+            config.constants.get("availability", DEFAULTS["availability"])
+        )  # what a product is whose document does not tell
 
     @property
     def uncountable(self) -> frozenset[str]:
@@ -59,7 +61,7 @@ class TheirFields(Fields):
         if is_text(told) and spellings:
             written: list[Clause] = [{"regexp": {told.exact: {"value": _written(one), "case_insensitive": True}}} for one in spellings]
             clauses.append({"bool": {"should": written, "must_not": [having(told, list(table))]}})
-        if _AVAILABLE in values:
+        if self._untold in values:
             clauses.append({"bool": {"must_not": [{"exists": {"field": told.exact}}]}})
         return {"bool": {"should": clauses}}
 
@@ -83,7 +85,7 @@ class TheirFields(Fields):
         return {"regexp": {told.exact: {"value": written}}}
 
     def exists(self, field: str) -> Clause:
-        if field in ("id", "availability"):  # who tells nothing is available
+        if field in ("id", "availability"):  # every product is in some state
             return EVERYTHING
         return {"exists": {"field": self._number(field).exact if field in NUMERIC_FIELDS else self._keyword(field).exact}}
 
@@ -104,8 +106,8 @@ class TheirFields(Fields):
         if field == "id":
             return {"field": "id"}
         told = self._keyword(field)
-        available = self._word_for_available(told) if field == "availability" else None
-        return {"field": told.exact} | ({} if available is None else {"missing": available})
+        untold = self._word_for_untold(told) if field == "availability" else None
+        return {"field": told.exact} | ({} if untold is None else {"missing": untold})
 
     def counted_ranges(self, field: str) -> Clause:
         return {"field": self._number(field).exact}
@@ -129,11 +131,11 @@ class TheirFields(Fields):
     def merges(self, field: str) -> bool:
         return field == "availability"
 
-    def _word_for_available(self, told: SourceField) -> str | None:
-        """What documents that tell nothing are counted under; ``None`` where no value of the field means it."""
+    def _word_for_untold(self, told: SourceField) -> str | None:
+        """Their word that documents which tell nothing are counted under; ``None`` where no value of the field means that."""
         table = self._config.availability
-        words = [theirs for theirs, ours in table.items() if ours == _AVAILABLE]
-        words += [spelling for spelling in availability_spellings(_AVAILABLE) if spelling not in table]
+        words = [theirs for theirs, ours in table.items() if ours == self._untold]
+        words += [spelling for spelling in availability_spellings(str(self._untold)) if spelling not in table]
         return next((word for word in words if can_hold(told, word)), None)
 
     def _keyword(self, field: str) -> SourceField:

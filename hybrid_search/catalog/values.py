@@ -40,6 +40,11 @@ def availability(value: object) -> object:
     return _SPELLINGS.get(_NOT_A_LETTER.sub("", text), value)
 
 
+def availability_spellings(value: str) -> tuple[str, ...]:
+    """What ``availability`` reads as ``value``: letters and digits, whatever their case and what stands between them."""
+    return _AVAILABILITY.get(value, ())
+
+
 def price(value: object) -> tuple[object, str]:
     """The number and the currency code in ``19.99``, ``19.99 USD`` or ``USD 19.99`` (no code: ""); anything else is left as it is."""
     if isinstance(value, str) and (match := _PRICE.fullmatch(value.strip())):

@@ -13,6 +13,8 @@ import pytest
 from hybrid_search.attach.config import load_config
 from hybrid_search.attach.connect import find_product
 from hybrid_search.attach.in_place import InPlaceEngine, attach_in_place
+from hybrid_search.attach.in_place_search import TheirFields
+from hybrid_search.attach.source import describe
 from hybrid_search.errors import QueryError
 from hybrid_search.settings import load_settings
 from hybrid_search.types import AllLeg, Bucket, CategoryPrefix, Exists, FacetRequest, KeywordLeg, Range, SearchPlan, SortKey, Terms
@@ -32,6 +34,14 @@ FIELDS: dict[str, Any] = {
     "ean": {"type": "long"},
     "cloth": {"type": "text"},
     "lang": {"type": "keyword"},
+    "small": {"type": "byte"},
+    "whole": {"type": "unsigned_long"},
+    "part": {"type": "float"},
+    "half": {"type": "half_float"},
+    "eco": {"type": "boolean"},
+    "host": {"type": "ip"},
+    "tested": {"type": "date", "format": "dd.MM.yyyy"},
+    "seen": {"type": "date_nanos"},
     "offers": {"type": "nested", "properties": {"currency": {"type": "keyword"}}},
 }
 ATTACH = """
@@ -55,6 +65,14 @@ language = "lang"
 currency = "offers.currency"
 size = ["small", "large"]
 "attributes.Farbe" = "colour"
+"attributes.small" = "small"
+"attributes.whole" = "whole"
+"attributes.part" = "part"
+"attributes.half" = "half"
+"attributes.eco" = "eco"
+"attributes.host" = "host"
+"attributes.tested" = "tested"
+"attributes.seen" = "seen"
 [separators]
 category = "/"
 language = ","
@@ -67,7 +85,17 @@ lager = "in_stock"
 weg = "out_of_stock"
 """
 PATHS = ("Heim / Küche", "Heim/Küche/Kessel (2+)", "Garten", "Heim / Küchenbank")
-STOCK = ("lieferbar", "weg", "lager", None)
+STOCK = ("lieferbar", "weg", "lager", None, "lieferbar", "weg", "lager", None, "In Stock", "kommt")
+EXACT: dict[str, Any] = {
+    "small": 7,
+    "whole": 9223372036854775807,
+    "part": 0.1,
+    "half": 1.5,
+    "eco": True,
+    "host": "10.0.0.1",
+    "tested": "01.03.2026",
+    "seen": "2026-03-01T12:00:00.123Z",
+}
 WORDS = ("roter Kessel", "roter Stuhl", "blauer Kessel", "Gartenstuhl")
 
 
@@ -86,7 +114,7 @@ def document(n: int) -> dict[str, Any]:
         "lang": "de",
         "offers": [{"currency": "EUR"}],
     }
-    return body | ({"stock": STOCK[n % 4]} if STOCK[n % 4] else {})
+    return body | ({"stock": STOCK[n]} if STOCK[n] else {}) | (EXACT if n == 2 else {})
 
 
 IDS = [f"d{n}" for n in range(10)]
@@ -96,7 +124,10 @@ IDS = [f"d{n}" for n in range(10)]
 def engine(server: Server, tmp_path: Path) -> Iterator[InPlaceEngine]:
     index = f"{server.prefix}-laden"
     settings = {"number_of_shards": 1, "number_of_replicas": 0} | ({"knn": True} if server.product == "opensearch" else {})
-    server.transport.request("PUT", f"/{index}", {"settings": {"index": settings}, "mappings": {"dynamic": "strict", "properties": FIELDS}})
+    known = (
+        FIELDS if server.product == "opensearch" else FIELDS | {"whole": {"type": "long"}}
+    )  # Elasticsearch's open part has no unsigned_long
+    server.transport.request("PUT", f"/{index}", {"settings": {"index": settings}, "mappings": {"dynamic": "strict", "properties": known}})
     server.write(index, [(id_, document(n)) for n, id_ in enumerate(IDS)])
     path = tmp_path / "attach.toml"
     path.write_text(ATTACH.format(url=server.url, index=index, product=server.product))
@@ -127,12 +158,15 @@ def test_filters_go_by_their_fields(engine: InPlaceEngine) -> None:
     assert found(engine, Terms("brand", ("m1",))) == [1, 4, 7]
     assert found(engine, Terms("brand", ("m1",), exclude=True)) == those(lambda n: n % 3 != 1)
     assert found(engine, Terms("attributes.Farbe", ("blau",))) == [5]
-    assert found(engine, Terms("availability", ("in_stock",))) == those(lambda n: n % 4 != 1)  # who tells nothing is in stock
-    assert found(engine, Terms("availability", ("out_of_stock",))) == [1, 5, 9]
+    assert found(engine, Terms("availability", ("in_stock",))) == [0, 2, 3, 4, 6, 7, 8]  # who tells nothing is in stock
+    assert found(engine, Terms("availability", ("out_of_stock",))) == [1, 5]
+    assert found(engine, Terms("availability", ("in_stock",), exclude=True)) == [1, 5, 9]
     assert found(engine, Terms("availability", ("preorder",))) == []
+    assert found(engine, Terms("availability", ("kommt",))) == [9]  # a word that nothing translates, as its facet shows it
+    assert found(engine, Terms("availability", ("kommt", "out_of_stock"), exclude=True)) == [0, 2, 3, 4, 6, 7, 8]
     assert found(engine, Terms("gtin", ("40063815", "none"))) == [2]
     assert found(engine, Terms("id", ("d3", "nobody"))) == [3]
-    assert found(engine, Exists("availability")) == those(lambda n: n % 4 != 3)
+    assert found(engine, Exists("availability")) == those(lambda n: True)
     assert found(engine, Terms("category", ("Heim / Küche",))) == [0, 4, 8]
     assert found(engine, CategoryPrefix(("Heim", "Küche"))) == those(lambda n: n % 4 in (0, 1))
     assert found(engine, CategoryPrefix(("Heim", "Küche", "Kessel (2+)"))) == [1, 5, 9]
@@ -149,8 +183,8 @@ def test_facets_and_sort_go_by_their_fields(engine: InPlaceEngine) -> None:
 
     assert facet("brand", 1) == ({"m0": 4}, 6)
     assert facet("category") == (dict(Counter(PATHS[n % 4] for n in range(10))), 0)
-    assert facet("availability") == ({"in_stock": 5, "out_of_stock": 3}, 0)  # the two that tell nothing are in no bucket
-    assert facet("availability", 1) == ({"in_stock": 5}, 3)
+    assert facet("availability") == ({"in_stock": 7, "out_of_stock": 2, "kommt": 1}, 0)
+    assert facet("availability", 1) == ({"in_stock": 7}, 3)
     assert facet("attributes.Farbe", 1) == ({"rot": 10}, 0)
     assert facet("gtin", 1) == ({"40063813": 1}, 9)
     assert facet("price", edges=(20.01, 20.03)) == ({"*-20.01": 2, "20.01-20.03": 2, "20.03-*": 6}, 0)
@@ -163,6 +197,64 @@ def test_facets_and_sort_go_by_their_fields(engine: InPlaceEngine) -> None:
     assert reply.sorted_ids == ("d9", "d8", "d7")
     reply = engine.search(replace(PLAN, sort=(SortKey("created"),), sort_limit=2))
     assert reply.sorted_ids == ("d0", "d1")
+
+
+HELD = {
+    "small": ("7", ["200", "-129", "7.5", "x", "1e1"]),
+    "whole": ("9223372036854775807", ["18446744073709551616", "1.5"]),
+    "part": ("0.10000000149011612", ["1" + "0" * 39, "9" * 400, "nan", "\u0663"]),
+    "half": ("1.5", ["65520"]),
+    "eco": ("true", ["yes", "1"]),
+    "host": ("10.0.0.1", ["x", "10.0.0.0/255.0.0.0", "10.0.0.1 "]),
+    "tested": ("2026-03-01T00:00:00.000Z", ["01.13.2026", "x", "2026-02-30"]),
+    "seen": ("2026-03-01T12:00:00.123Z", ["1960-01-01", "2300-01-01", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00"]),
+}
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_a_facets_value_is_found_and_what_a_type_cannot_hold_is_nowhere(engine: InPlaceEngine, name: str) -> None:
+    field, (value, others) = f"attributes.{name}", HELD[name]
+    (told,) = engine.search(replace(PLAN, facets=(FacetRequest(field),))).facets
+    assert [(bucket.value, bucket.count) for bucket in told.buckets] == [(value, 1)]
+    assert found(engine, Terms(field, (value,))) == [2]
+    assert found(engine, Terms(field, (*others, value))) == [2]
+    for other in others:
+        assert found(engine, Terms(field, (other,))) == [], other
+    assert found(engine, Terms("gtin", ("9" * 24,))) == []
+
+
+@pytest.mark.parametrize("separators", [{}, {"category": "/"}])
+@pytest.mark.parametrize("told", ["ean", "eco", "tested", "host"])
+def test_a_category_that_is_no_text_is_searched_by_its_values(
+    engine: InPlaceEngine, server: Server, tmp_path: Path, told: str, separators: dict[str, str]
+) -> None:
+    config = load_config(tmp_path / "attach.toml")
+    config = config.model_copy(update={"fields": {**config.fields, "category": (told,)}, "separators": separators})
+    fields = TheirFields(describe(server.transport, config.source.index), config)
+    value = {"ean": "40063815", "eco": "true", "tested": "2026-03-01", "host": "10.0.0.1"}[told]
+    for path, expected in (((value,), ["d2"]), (("x",), []), ((value, "x"), [])):
+        hits = server.transport.request("POST", f"/{config.source.index}/_search", {"query": fields.below(path)}).body["hits"]["hits"]
+        assert [hit["_id"] for hit in hits] == expected, path
+
+
+def test_a_category_path_longer_than_their_server_takes_is_an_error_that_says_so(engine: InPlaceEngine) -> None:
+    with pytest.raises(QueryError, match="category.*too long.*1000"):
+        engine.search(replace(PLAN, filters=(CategoryPrefix(("x" * 1_000,)),)))
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    ["instock", "In Stock", "IN_STOCK", "https://schema.org/InStock", "http://schema.org/instock", "Limited-Availability", " yes "],
+)
+def test_their_spelling_of_a_state_is_found_as_the_product_shows_it(engine: InPlaceEngine, server: Server, spelling: str) -> None:
+    server.write(engine.server.indices.products, [("d1", {**document(1), "stock": spelling})])
+    engine.notice()
+    engine.refresh()
+    (product,) = engine.fetch(["d1"])
+    assert product is not None and product.body.get("availability", "in_stock") == "in_stock"
+    assert 1 in found(engine, Terms("availability", ("in_stock",)))
+    (told,) = engine.search(replace(PLAN, facets=(FacetRequest("availability"),))).facets
+    assert {bucket.value: bucket.count for bucket in told.buckets} == {"in_stock": 8, "out_of_stock": 1, "kommt": 1}
 
 
 @pytest.mark.parametrize(

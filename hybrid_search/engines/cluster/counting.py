@@ -75,7 +75,7 @@ def others_body(facet: Facet, matches: Clause, fields: Fields = OWN_FIELDS) -> d
 
 
 def _values(request: FacetRequest, shards: int, fields: Fields) -> dict[str, Any]:
-    size = max(request.size, fields.merges(request.field), 1)
+    size = SHARD_VALUES if fields.merges(request.field) else max(request.size, 1)  # merged counts are right when all of them are there
     counted: dict[str, Any] = {"size": size, "order": [{"_count": "desc"}, {"_key": "asc"}], **fields.counted(request.field)}
     if shards > 1:
         counted["shard_size"] = max(SHARD_VALUES, size)

@@ -78,9 +78,9 @@ class Fields:
         """Whether a shown value implies its first level, which counts at least as many and comes first."""
         return field == CATEGORY_FIELD
 
-    def merges(self, field: str) -> int:
-        """How many values of the index stand for a value of ours and must be counted together; 0 where each stands for itself."""
-        return 0
+    def merges(self, field: str) -> bool:
+        """Whether several values of the index stand for one of ours and must be counted together."""
+        return False
 
 
 OWN_FIELDS = Fields()
