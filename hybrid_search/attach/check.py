@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 from hybrid_search.attach.config import DOCUMENT_ID, AttachConfig
+from hybrid_search.attach.paths import values_at
 from hybrid_search.attach.reading import ProductReader
 from hybrid_search.attach.schema import DATE_TYPES, NUMBER_TYPES
 from hybrid_search.attach.source import Source, SourceDocument, SourceIndex
@@ -39,8 +41,9 @@ class AttachCheck:
 def check_attach(source: Source, config: AttachConfig, *, size: int = SAMPLE) -> AttachCheck:
     """Convert a sample of the index by the file. Raises as ``Source`` does."""
     told = AttachCheck(source.count(), in_place=in_place(source.index))
-    _check_paths(source.index, config, told)
-    convert(source.sample(size), ProductReader(config), told)
+    sample = source.sample(size)
+    _check_paths(source.index, config, sample, told)
+    convert(sample, ProductReader(config), told)
     if not told.documents:
         told.problems.append("No document passes source.filter." if config.source.filter else "The index is empty.")
     return told
@@ -62,20 +65,32 @@ def convert(sample: Sequence[SourceDocument], reader: ProductReader, told: Attac
         told.problems.append(f"{len(doubled)} ids stand for several documents each, as {doubled[0]!r}: choose another path for id.")
 
 
-def _check_paths(index: SourceIndex, config: AttachConfig, told: AttachCheck) -> None:
+def _check_paths(index: SourceIndex, config: AttachConfig, sample: Sequence[SourceDocument], told: AttachCheck) -> None:
     known = index.fields
     objects = {path.rpartition(".")[0] for path in known}
-    for target, paths in config.fields.items():
-        for path in paths:
-            dynamic = any(
-                path == o or path.startswith(o + ".") for o, f in known.items() if f.type in ("object", "flattened", "flat_object")
+    open_objects = [path for path, field in known.items() if field.type in ("object", "flattened", "flat_object")]
+    for key, path in _named_paths(config):
+        dynamic = any(path == above or path.startswith(above + ".") for above in open_objects)
+        if path in known or path in objects or path == DOCUMENT_ID or "*" in path or dynamic:
+            continue
+        if any(values_at(document.source, path) for document in sample):
+            told.warnings.append(
+                f"{key}: the mapping has no field {path!r}; it is only stored, and nothing can be searched by it in place."
             )
-            if path not in known and path not in objects and path != DOCUMENT_ID and "*" not in path and not dynamic:
-                told.warnings.append(
-                    f"fields.{target}: the mapping has no field {path!r} (right only if it is stored without being mapped)."
-                )
+            continue
+        near = ", ".join(map(repr, get_close_matches(path, known, 3)))
+        told.problems.append(f"{key}: neither the mapping nor a sampled document has {path!r}{f'; near to it are {near}' if near else ''}.")
     if fault := follow_fault(index, config):
         told.problems.append(fault)
+
+
+def _named_paths(config: AttachConfig) -> Iterator[tuple[str, str]]:
+    """Key of the attach file and a path that it names."""
+    yield from ((f"fields.{target}", path) for target, paths in config.fields.items() for path in paths)
+    if tree := config.category_tree:
+        yield from (("category_tree.id", tree.id), ("category_tree.parent", tree.parent))
+    for pair in config.attribute_pairs:
+        yield from (("attribute_pairs.name", pair.name), ("attribute_pairs.value", pair.value))
 
 
 def follow_fault(index: SourceIndex, config: AttachConfig) -> str:

@@ -302,3 +302,14 @@ def test_a_field_that_one_document_lacks_is_followed(server: Server) -> None:
     made = propose(told, Source(server.transport, told).sample(200))
     assert made.follow is not None and made.follow.path == "geaendert_am"
     assert [note for note in made.notes if note.startswith("1 of 60 sampled have no geaendert_am")]
+
+
+def test_a_path_that_is_nowhere_is_a_problem(server: Server, tmp_path: Path) -> None:
+    told = describe(server.transport, make_stocked(server))
+    source = Source(server.transport, told)
+    path = tmp_path / "attach.toml"
+    path.write_text(attach_file(server.url, told, propose(told, source.sample(200))))
+    assert check_attach(source, load_config(path)).problems == []
+    path.write_text(path.read_text().replace('title = "titel"', 'title = "titelx"'))
+    (problem,) = check_attach(source, load_config(path)).problems
+    assert problem == "fields.title: neither the mapping nor a sampled document has 'titelx'; near to it are 'titel'."
