@@ -394,6 +394,12 @@ def test_an_attach_file_is_checked_with_the_rest(opensearch_url: str, tmp_path: 
         (side,) = [f for f in check_attached(it, path) if f.check == "attach.in_place"]
         assert "index.knn" in side.found
         assert set(levels(check_attached(it, path)).values()) == {"ok"}
+        _, broken = SHOPS["magento"].document(0)
+        server.write(index, [*SHOPS["magento"].documents(50), ("1000", {**broken, "price_0_1": -1})])
+        (found_one,) = [f for f in check_attached(it, path) if f.check == "attach.products"]
+        assert (found_one.level, found_one.found[:8]) == ("warn", "1 of 50 ")
+        server.write(index, [(str(1000 + n), {**broken, "price_0_1": -1}) for n in range(3)])
+        assert levels(check_attached(it, path))["attach.products"] == "fail"  # 6 %
     finally:
         transport.request("DELETE", f"/{index}")
         transport.close()

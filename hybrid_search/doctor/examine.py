@@ -28,6 +28,8 @@ from hybrid_search.engines.cluster.transport import Transport
 from hybrid_search.settings import Settings
 
 GROUPS = ("home", "keys", "secrets", "redis", "models", "server", "indices", "work", "attach")
+FAILING = 0.05
+"""Share of sampled documents without a product from which an attach file is taken to be wrong; below, the documents."""
 
 
 def examine(
@@ -136,9 +138,10 @@ def check_attached(settings: Settings, path: Path) -> Iterator[Finding]:
         yield Finding("attach.paths", "warn", warning, f"Edit {path} if it is wrong.")
     if told.summary.rejected:
         by_field = ", ".join(f"{field or 'whole document'} {count}" for field, count in told.summary.by_field.most_common())
+        share = told.summary.rejected / (told.summary.rejected + told.summary.accepted)
         yield Finding(
             "attach.products",
-            "fail",
+            "fail" if share >= FAILING else "warn",
             f"{told.summary.rejected} of {told.summary.rejected + told.summary.accepted} sampled documents cannot become products: {by_field}.",
             f"See hybrid-search attach --check {path}.",
         )
