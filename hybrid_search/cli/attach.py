@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hybrid_search.attach.reindex_plan import ReindexPlan
     from hybrid_search.attach.sync import SyncSummary
     from hybrid_search.engines.base import Engine
+    from hybrid_search.engines.cluster.transport import Transport
     from hybrid_search.settings import Settings
 
 app = typer.Typer(invoke_without_command=True, help="Join a shop's own OpenSearch or Elasticsearch index.")
@@ -171,6 +172,9 @@ def _follow(configured: Settings, attached: Any, ours: Engine, intake: Any, *, o
                 if once:
                     return summary
                 time.sleep(attached.follow.every)
+    except KeyboardInterrupt:
+        typer.echo("stopped: nothing is lost, the next attach sync goes on with what was not read yet.", err=True)
+        raise
     finally:
         transport.close()
 
@@ -275,7 +279,11 @@ def reindex(
         plan = plan_reindex(transport, asked, name=name, replace=replace)
         confirm(_question(plan), yes=yes, json=json)
         with progress(f"copying {plan.old.name}", plan.old.documents, quiet=json) as advance:
-            done = run_reindex(transport, plan, advance)
+            try:
+                done = run_reindex(transport, plan, advance)
+            except KeyboardInterrupt:
+                typer.echo(f"stopped: {_state_after(transport, plan)}", err=True)
+                raise
     finally:
         transport.close()
     if json:
@@ -293,6 +301,16 @@ def reindex(
 
 
 app.command()(reindex)
+
+
+def _state_after(transport: Transport, plan: ReindexPlan) -> str:
+    """What an interrupted reindex left."""
+    from hybrid_search.attach.source import index_path
+
+    old, new = plan.old.name, plan.new
+    if transport.request("HEAD", index_path(new), ignore=(404,)).ok:
+        return f"the copy {new} is there, and what was to move had moved already."
+    return f"the copy {new} was removed again, {old} takes writes as before, and no alias was moved."
 
 
 def _question(plan: ReindexPlan) -> str:

@@ -387,3 +387,4 @@ def test_the_command_waits_for_an_index_that_is_gone_for_a_moment(server: Server
     done = runner.invoke(app, ["attach", "sync", "--home", "home"])
     assert done.output.count("There is no index or alias") == 2
     assert waits == [30.0, 30.0]
+    assert "stopped: nothing is lost, the next attach sync goes on" in done.output

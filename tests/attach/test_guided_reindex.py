@@ -265,6 +265,22 @@ def test_what_ends_early_leaves_nothing(server: Server, at: str, error: Callable
 
 
 @on_opensearch
+def test_the_command_says_what_an_interrupt_left(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = server.make(MAGENTO)
+    path = attach_file(server, alias_of(server, index), tmp_path)
+    really = time.sleep
+
+    def interrupt(seconds: float) -> None:
+        monkeypatch.setattr(time, "sleep", really)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", interrupt)
+    done = CliRunner().invoke(app, ["attach", "reindex", "--yes", "--config", str(path)])
+    assert f"stopped: the copy {index}-knn was removed again, {index} takes writes as before, and no alias was moved." in done.output
+    assert only(server, index)
+
+
+@on_opensearch
 def test_the_copy_goes_even_where_the_old_index_cannot_be_opened_again(server: Server) -> None:
     alias = alias_of(server, index := server.make(MAGENTO, count=3))
     ending = Meanwhile(server.transport, {"/_block/write": raising(went_away), f"/{index}/_settings": raising(went_away)})
