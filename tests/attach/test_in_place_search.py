@@ -237,6 +237,16 @@ def test_a_category_that_is_no_text_is_searched_by_its_values(
         assert [hit["_id"] for hit in hits] == expected, path
 
 
+def test_who_tells_nothing_is_what_the_constants_say(engine: InPlaceEngine, server: Server, tmp_path: Path) -> None:
+    config = load_config(tmp_path / "attach.toml").model_copy(update={"constants": {"availability": "sold out"}})
+    fields = TheirFields(describe(server.transport, config.source.index), config)
+    clause = fields.terms("availability", ["out_of_stock"])
+    body = {"query": clause, "aggs": {"a": {"terms": fields.counted("availability")}}}
+    found = server.transport.request("POST", f"/{config.source.index}/_search", body).body
+    assert sorted(hit["_id"] for hit in found["hits"]["hits"]) == ["d1", "d3", "d5", "d7"]
+    assert [(bucket["key"], bucket["doc_count"]) for bucket in found["aggregations"]["a"]["buckets"]] == [("weg", 4)]
+
+
 def test_a_category_path_longer_than_their_server_takes_is_an_error_that_says_so(engine: InPlaceEngine) -> None:
     with pytest.raises(QueryError, match="category.*too long.*1000"):
         engine.search(replace(PLAN, filters=(CategoryPrefix(("x" * 1_000,)),)))
