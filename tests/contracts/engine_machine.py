@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from hybrid_search.engines.base import Engine
-from hybrid_search.types import Chunk, Priority, Requeue, Space, State
+from hybrid_search.types import Chunk, Part, Priority, Requeue, Space, State
 from tests.contracts.engine_cases import CROSS, IMAGE, MAX_ATTEMPTS, RETRY_PAUSE, TEXT, Clock, failure, rows, vectors, write
 
 IDS = ("a", "b", "c", "d", "e")
@@ -301,7 +301,8 @@ class EngineMachine(RuleBasedStateMachine):
             return
         stale = Requeue(id_, document.seq - 1, {}, frozenset(), document.numbering)
         self.engine.requeue([stale])
-        self.engine.requeue([Requeue(id_, document.seq, {"text": (text,) if text else (), "image": pictures}, frozenset(named))])
+        parts: dict[Part, tuple[str, ...]] = {"text": (text,) if text else (), "image": pictures}
+        self.engine.requeue([Requeue(id_, document.seq, parts, frozenset(named), document.numbering)])
         self.model.products[id_] = (text, pictures, self.model.products[id_][2])
         for space in self.model.spaces.values():
             old, wanted = self.model.entries.pop((id_, space.key), None), self.model.parts(id_, space)
