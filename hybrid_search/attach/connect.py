@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from hybrid_search.attach.config import SourceTable
@@ -12,6 +13,9 @@ from hybrid_search.engines.cluster.transport import Transport
 from hybrid_search.engines.opensearch.transport import OpenSearchTransport
 from hybrid_search.errors import EngineError, SettingsError
 from hybrid_search.settings import Settings
+
+_SETTINGS_SIGN_IN = "server_user and server_password, server_api_key or server_sigv4_region of the settings"
+_OWN_SIGN_IN = "source.user and source.password_file, or source.api_key_file"
 
 
 def open_source(settings: Settings, source: SourceTable) -> Transport:
@@ -25,6 +29,8 @@ def open_source(settings: Settings, source: SourceTable) -> Transport:
         user=source.user if own else settings.server_user,
         password=password if own else settings.server_password.get_secret_value(),
         api_key=api_key if own else settings.server_api_key.get_secret_value(),
+        url_key="source.url (of the attach file)",
+        sign_in_keys=_OWN_SIGN_IN if own else f"{_SETTINGS_SIGN_IN}, or name a sign-in of this server in the attach file ({_OWN_SIGN_IN})",
     )
 
 
@@ -46,7 +52,9 @@ def find_product(settings: Settings, url: str, expected: Product | None = None) 
 
     Raises ``EngineError`` when it is not ``expected``, ``EngineUnavailable`` when nothing answers.
     """
-    sign_in = {
+    sign_in: dict[str, Any] = {
+        "url_key": "--url",
+        "sign_in_keys": f"{_SETTINGS_SIGN_IN}, or give user and password within --url",
         "user": settings.server_user,
         "password": settings.server_password.get_secret_value(),
         "api_key": settings.server_api_key.get_secret_value(),
@@ -76,7 +84,7 @@ def without_secrets(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-def _transport(settings: Settings, product: Product, url: str, *, user: str, password: str, api_key: str) -> Transport:
+def _transport(settings: Settings, product: Product, url: str, *, user: str, password: str, api_key: str, **named: str) -> Transport:
     reached = access(
         product,
         url,
@@ -89,6 +97,7 @@ def _transport(settings: Settings, product: Product, url: str, *, user: str, pas
         timeout=settings.server_timeout,
         pool=2,
         compress=settings.server_compress,
+        **named,
     )
     if product == "opensearch":
         return OpenSearchTransport(reached)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,16 @@ import pytest
 from typer.testing import CliRunner
 
 from hybrid_search.attach.check import check_attach
-from hybrid_search.attach.config import load_config
+from hybrid_search.attach.config import SourceTable, load_config
+from hybrid_search.attach.connect import find_product, open_source
 from hybrid_search.attach.propose import propose
 from hybrid_search.attach.reading import ProductReader
 from hybrid_search.attach.source import Source, SourceIndex, describe
 from hybrid_search.attach.writing import attach_file
 from hybrid_search.catalog.rows import Accepted
 from hybrid_search.cli.main import app
-from hybrid_search.errors import EngineError, NotFoundError
+from hybrid_search.errors import EngineError, EngineUnavailable, NotFoundError, SettingsError
+from hybrid_search.settings import load_settings
 from tests.attach.conftest import Server
 from tests.attach.shops import COUNT, SHOPS, Shop, Thing
 
@@ -313,3 +317,40 @@ def test_a_path_that_is_nowhere_is_a_problem(server: Server, tmp_path: Path) -> 
     path.write_text(path.read_text().replace('title = "titel"', 'title = "titelx"'))
     (problem,) = check_attach(source, load_config(path)).problems
     assert problem == "fields.title: neither the mapping nor a sampled document has 'titelx'; near to it are 'titel'."
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A server that knows nobody."""
+
+    def do_GET(self) -> None:
+        self.send_response(401)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None: ...
+
+
+@pytest.mark.parametrize("engine", ["opensearch", "elasticsearch"])
+def test_errors_of_their_server_name_the_attach_file_s_keys(engine: str, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("wrong")
+    with HTTPServer(("127.0.0.1", 0), Refusing) as theirs:
+        thread = threading.Thread(target=theirs.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{theirs.server_port}"
+        source = {"url": url, "index": "shop", "engine": engine}
+        try:
+            with pytest.raises(EngineUnavailable, match=r"Check source\.user and source\.password_file, or source\.api_key_file\."):
+                open_source(load_settings(), SourceTable(**source, user="shop", password_file=secret)).request("GET", "/")
+            with pytest.raises(EngineUnavailable, match=r"server_user .*of the settings, or name .*source\.user"):
+                open_source(load_settings(), SourceTable(**source)).request("GET", "/")
+            with pytest.raises(EngineUnavailable, match="give user and password within --url"):
+                find_product(load_settings(), url)
+        finally:
+            theirs.shutdown()
+            thread.join()
+    with pytest.raises(EngineUnavailable, match=r"correct source\.url"):
+        open_source(load_settings(server_timeout=0.2), SourceTable(**source)).request("GET", "/")
+    with pytest.raises(SettingsError, match=r"is no address") as refused:
+        find_product(load_settings(), "shop.example")
+    assert refused.value.field == "--url"

@@ -44,7 +44,10 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How a server is reached: the ``server_…`` settings. ``user`` and ``password`` may stand in the address as well."""
+    """How a server is reached: the ``server_…`` settings. ``user`` and ``password`` may stand in the address as well.
+
+    ``url_key`` and ``sign_in_keys`` are what errors call them, where they were not given as settings.
+    """
 
     product: ProductName
     addresses: tuple[Address, ...]
@@ -57,18 +60,20 @@ class Access:
     timeout: float = 30.0
     pool: int = 16
     compress: bool = False
+    url_key: str = ""
+    sign_in_keys: str = "server_user and server_password, server_api_key or server_sigv4_region"
 
     @property
     def url(self) -> str:
         return ",".join(address.url for address in self.addresses)
 
 
-def access(product: ProductName, urls: str, *, user: str = "", password: str = "", **options: Any) -> Access:
+def access(product: ProductName, urls: str, *, user: str = "", password: str = "", url_key: str = "", **options: Any) -> Access:
     """Read comma-separated addresses; ``options`` are the other fields of ``Access``.
 
     Raises ``SettingsError`` for what is no address, a certificate file that is not there, and signing where the product takes none.
     """
-    key = f"{product}_url"
+    key = url_key or f"{product}_url"
     addresses: list[Address] = []
     for url in (part.strip() for part in urls.split(",") if part.strip()):
         try:
@@ -100,7 +105,7 @@ def access(product: ProductName, urls: str, *, user: str = "", password: str = "
             value=options["sigv4_region"],
             remedy="Leave it empty and set server_user or server_api_key, or use engine = opensearch.",
         )
-    return Access(product, tuple(addresses), user, password, **options)
+    return Access(product, tuple(addresses), user, password, url_key=key, **options)
 
 
 Trouble = Literal["refused", "timeout", "certificate", "not_tls", "tls"]
@@ -201,7 +206,7 @@ class RetryingTransport(ABC):
         return reply
 
     def _unreachable(self, unreached: Unreached) -> EngineUnavailable:
-        key = f"{self.access.product}_url"
+        key = self.access.url_key
         other = "http" if self.access.addresses[0].scheme == "https" else "https"
         remedies: Mapping[Trouble, tuple[str, str]] = {
             "refused": ("does not answer", f"Start it, or correct {key}."),
@@ -222,7 +227,7 @@ class RetryingTransport(ABC):
             return EngineUnavailable(
                 f"The search server at {self.url} refuses the sign-in (401): {found.sentence}.",
                 field="server_user",
-                remedy="Check server_user and server_password, server_api_key or server_sigv4_region.",
+                remedy=f"Check {self.access.sign_in_keys}.",
             )
         if reply.status == 403 and found.type in ("", "security_exception"):
             return EngineUnavailable(
