@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from hybrid_search.attach.config import DOCUMENT_ID, AttachConfig
+from hybrid_search.attach.config import DOCUMENT_ID, AttachConfig, FollowTable
 from hybrid_search.attach.paths import values_at
 from hybrid_search.attach.reading import ProductReader
 from hybrid_search.attach.schema import DATE_TYPES, NUMBER_TYPES
@@ -102,6 +102,19 @@ def follow_fault(index: SourceIndex, config: AttachConfig) -> str:
         return ""
     state = "is not in the mapping" if told is None else f"is a {told.type}{' inside a nested object' if told.nested else ''}"
     return f"follow.field: {follow.field!r} {state}, not a {follow.kind} that the index can sort by."
+
+
+def dated_ahead(source: Source, follow: FollowTable) -> list[str]:
+    """A warning where documents are dated in the future: they are read at each look, and the followed field does not tell when they change."""
+    if not follow.field or follow.kind != "date":
+        return []
+    count, example = source.ahead(follow.field, slack=follow.overlap)
+    if not count:
+        return []
+    return [
+        f"{count} documents have a {follow.field!r} in the future, as {example!r}: they are read at each look. "
+        "Correct it in the shop (a local time without its zone is one cause)."
+    ]
 
 
 def in_place(index: SourceIndex) -> str:

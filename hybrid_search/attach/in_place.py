@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hybrid_search.attach.check import follow_fault, in_place
+from hybrid_search.attach.check import dated_ahead, follow_fault, in_place
 from hybrid_search.attach.config import DOCUMENT_ID, AttachConfig
 from hybrid_search.attach.connect import open_source
 from hybrid_search.attach.in_place_fields import ID, REJECTED, add_own_fields
@@ -105,6 +105,10 @@ class InPlaceEngine(ClusterEngine):
         self._meet_new_index()
         follow = self._config.follow
         return self._source.newest(follow.field, dated=follow.kind == "date") if follow.field else None
+
+    def warnings(self) -> list[str]:
+        """What is wrong with the values of ``follow.field``."""
+        return dated_ahead(self._source, self._config.follow)
 
     def look_at_all(self) -> Noticed:
         """Compare every document with its ledger: finds changes where there is nothing to follow."""

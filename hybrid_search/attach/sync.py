@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from hybrid_search.attach.check import follow_fault
-from hybrid_search.attach.config import DOCUMENT_ID, AttachConfig, FollowTable
+from hybrid_search.attach.check import dated_ahead, follow_fault
+from hybrid_search.attach.config import DOCUMENT_ID, AttachConfig
 from hybrid_search.attach.position import Position, PositionFile
 from hybrid_search.attach.reading import ProductReader
 from hybrid_search.attach.rejects import RejectList
@@ -223,16 +223,3 @@ class Follower:
         """A field by which a first reading can be taken up again; empty where ids cannot be sorted by."""
         told = self._source.index.fields.get(self._id_path)
         return told.exact if told and not told.nested and told.type != "text" else ""
-
-
-def dated_ahead(source: Source, follow: FollowTable) -> list[str]:
-    """A warning where documents are dated in the future: they are read at each look, and the followed field does not tell when they change."""
-    if not follow.field or follow.kind != "date":
-        return []
-    count, example = source.ahead(follow.field, slack=follow.overlap)
-    if not count:
-        return []
-    return [
-        f"{count} documents have a {follow.field!r} in the future, as {example!r}: they are read at each look. "
-        "Correct it in the shop (a local time without its zone is one cause)."
-    ]

@@ -219,6 +219,8 @@ def in_place(
                 compared = time.monotonic() if whole else compared
                 since = None if newest is None else int(newest - back)
                 say(f"{told.read} documents looked at, {told.changed} ledgers written, {told.rejected} no products")
+                for warning in engine.warnings():
+                    typer.echo(f"warning: {warning}", err=True)
             except (EngineError, NotFoundError) as err:  # their alias may be gone for a moment
                 if once:
                     raise

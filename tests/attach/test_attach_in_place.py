@@ -24,7 +24,7 @@ from hybrid_search.errors import EngineError, HybridSearchError
 from hybrid_search.settings import load_settings
 from hybrid_search.types import KeywordLeg, SearchPlan, State, Terms, VectorLeg
 from tests.attach.attached import SHOP, Attached, LinkedPictures
-from tests.attach.conftest import Server
+from tests.attach.conftest import PRODUCTS, Server
 from tests.attach.shops import SHOPS, Thing
 
 
@@ -374,3 +374,19 @@ def test_the_command_and_the_setting_open_the_same_engine(server: Server, tmp_pa
     engine.close()
     assert status.products == 12
     assert {states[State.PENDING] for states in status.states.values()} == {12}
+
+
+@pytest.mark.parametrize("server", PRODUCTS[1:], indirect=True)
+def test_a_document_dated_in_the_future_does_not_hide_the_changes_after_it(server: Server, tmp_path: Path) -> None:
+    shop = SHOPS["magento"]
+    index = server.make(shop, count=5)
+    told = describe(server.transport, index)
+    path = tmp_path / "attach.toml"
+    path.write_text(attach_file(server.url, told, propose(told, Source(server.transport, told).sample(200))))
+    engine = attach_in_place(server.transport, load_config(path), LinkedPictures(), prefix=f"{server.prefix}-ours")
+    assert engine.warnings() == []
+    id_, body = shop.document(4)
+    server.write(index, [(id_, {**body, "updated_at": "2999-01-01 00:00:00"})])
+    server.write(index, [(shop.document(3)[0], {**shop.document(3)[1], "updated_at": "2026-05-01 10:00:00"})])
+    assert engine.newest_change() == 1_777_629_600_000  # 2026-05-01 10:00 UTC, by date(1)
+    assert "1 documents" in engine.warnings()[0] and repr(id_) in engine.warnings()[0]
