@@ -390,3 +390,22 @@ def test_a_document_dated_in_the_future_does_not_hide_the_changes_after_it(serve
     server.write(index, [(shop.document(3)[0], {**shop.document(3)[1], "updated_at": "2026-05-01 10:00:00"})])
     assert engine.newest_change() == 1_777_629_600_000  # 2026-05-01 10:00 UTC, by date(1)
     assert "1 documents" in engine.warnings()[0] and repr(id_) in engine.warnings()[0]
+
+
+def test_ours_can_be_taken_out_again_as_the_docs_say(attached: Attached) -> None:
+    told = Path(__file__).parents[2].joinpath("docs", "attach.md").read_text()
+    (script,) = [line.strip() for line in told.splitlines() if line.strip().startswith('{"query": {"exists": {"field": "hybrid.id"}}')]
+    transport, before = attached.server.transport, attached.theirs()
+    attached.engine.notice()
+    attached.embed_all()
+    transport.request("POST", f"/{attached.index}/_refresh")
+    done = transport.request(
+        "POST", f"/{attached.index}/_update_by_query", orjson.loads(script), params={"conflicts": "proceed", "refresh": "true"}
+    )
+    assert (done.body["updated"], done.body["version_conflicts"]) == (60, 0)
+    found = transport.request("POST", f"/{attached.index}/_search", {"size": 100}).body["hits"]["hits"]
+    assert {hit["_id"]: hit["_source"] for hit in found} == before
+    names = [f"{attached.server.prefix}-ours-{name}" for name in ("chunks", "meta", "towers")]
+    aliases = transport.request("GET", f"/_alias/{','.join(names)}").body
+    ours = transport.request("GET", f"/{attached.server.prefix}-ours-*", params={"expand_wildcards": "all"}).body
+    assert aliases.keys() == ours.keys()  # and no other index of ours is left
