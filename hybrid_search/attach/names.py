@@ -174,7 +174,7 @@ TARGETS: dict[str, TargetNames] = {
                 "verfuegbar verfugbar verfuegbarkeit verfugbarkeit lieferbar disponible disponibilite en_stock disponibile disponibilita disponibilidad",
             ),
             _path(0.8, COMMON, r"(stock|inventory|offer|offers)\.(status|available|availability|in_stock)"),
-            _common(0.6, "quantity_and_stock_status stock sold_out"),
+            _common(0.6, "quantity_and_stock_status stock"),  # not sold_out: its "true" is the opposite
         ),
         stock=(
             _path(0.75, COMMON, r"(stock|inventory|lager)\.(qty|quantity|on_hand|available|amount|bestand|menge)"),
