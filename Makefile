@@ -8,8 +8,8 @@ BIN := $(VENV)/bin
 TORCH ?= $(if $(wildcard $(VENV)/.installed-cpu),cpu,pypi)
 # Which engines are tested; servers are fetched once into the user's cache folder (docs/servers.md).
 ENGINES ?= embedded,opensearch,elasticsearch
-# Two at a time: much of the suite waits for processes of its own. One file stays on one worker.
-PYTEST ?= -n 2 --dist loadfile --max-worker-restart=1
+# Three at a time, on two cores too: much of the suite waits for processes of its own. One file stays on one worker.
+PYTEST ?= -n 3 --dist loadfile --max-worker-restart=1
 
 .PHONY: help setup demo test servers lint types format docs bench lock clean
 
